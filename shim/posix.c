@@ -1,0 +1,675 @@
+/* The shim for Linux, macOS and the BSDs. shim.h tells what each function promises. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#if defined(__APPLE__)
+#define __APPLE_USE_RFC_3542
+#endif
+#include "shim.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sys/sendfile.h>
+#endif
+
+#ifndef MSG_CMSG_CLOEXEC
+#define MSG_CMSG_CLOEXEC 0
+#endif
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
+enum { SLICES_MAX = 1024 }; /* IOV_MAX of every system here */
+
+/* ---- Waiting ---- */
+
+static int64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* A call that may wait. `due` stays 0 until the first wait, so that a call that succeeds at once reads no clock. */
+struct waiting {
+  double timeout;
+  int64_t due;
+  int woken;
+};
+
+/* After a call failed with `error`: 0 to try again, or the negative result to return. */
+static int32_t wait_for(struct waiting *w, int fd, short events, int error) {
+  if (error == EINTR) return 0;
+  if (w->timeout <= 0 || (error != EAGAIN && error != EWOULDBLOCK)) return -error;
+  if (w->due == 0) w->due = now_ns() + (int64_t)(w->timeout * 1e9);
+  /* Readiness that the call does not confirm (a datagram for a full Unix receiver, say) comes back at once each time:
+   * a short sleep keeps it from taking the whole processor. */
+  if (w->woken) poll(NULL, 0, 1);
+  for (;;) {
+    int64_t left = w->due - now_ns();
+    if (left <= 0) return BS_TIMED_OUT;
+    int64_t ms = (left + 999999) / 1000000; /* rounded up: never early */
+    struct pollfd p = {.fd = fd, .events = events};
+    int n = poll(&p, 1, ms > INT_MAX ? INT_MAX : (int)ms);
+    if (n > 0) {
+      w->woken = 1;
+      return 0;
+    }
+    if (n < 0 && errno != EINTR) return -errno;
+  }
+}
+
+/* `call` until it succeeds, fails or its time is up; leaves its result in `result`. */
+#define RETRY(fd, events, timeout, call, result)                                                                       \
+  struct waiting w = {(timeout), 0, 0};                                                                                \
+  while ((result = (call)) < 0) {                                                                                      \
+    int32_t failed = wait_for(&w, (fd), (events), errno);                                                              \
+    if (failed) return failed;                                                                                         \
+  }
+
+static int32_t result(int r) { return r < 0 ? -errno : r; }
+
+/* What to wait for before a receive: the error queue shows as POLLERR, which poll reports unasked. */
+static short receivable(int32_t flags) {
+#if defined(MSG_ERRQUEUE)
+  if (flags & MSG_ERRQUEUE) return 0;
+#endif
+  return flags & MSG_OOB ? POLLPRI : POLLIN;
+}
+
+static void set_name(struct bs_io *io, socklen_t length) {
+  if (length > BS_NAME_MAX) length = BS_NAME_MAX;
+  for (socklen_t i = length; i < BS_NAME_MAX && i % 4; i++) io->name[i] = 0;
+  io->name_length = (int32_t)length;
+}
+
+static size_t at_most(uint64_t length, int32_t max) {
+  return max < 0 ? 0 : length < (uint64_t)max ? (size_t)length : (size_t)max;
+}
+
+/* A result is an i32: no call moves more than that at once (Linux's own limit is a page less). */
+static size_t clamp(uint64_t length) { return length > INT_MAX ? INT_MAX : (size_t)length; }
+
+/* ---- A socket's life ---- */
+
+#if !defined(SOCK_CLOEXEC)
+static int32_t close_on_exec(int fd) {
+  if (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd < 0 ? -errno : fd;
+}
+#endif
+
+int32_t bs_socket(int32_t family, int32_t type, int32_t protocol) {
+#if defined(SOCK_CLOEXEC)
+  return result(socket(family, type | SOCK_CLOEXEC, protocol));
+#else
+  return close_on_exec(socket(family, type, protocol));
+#endif
+}
+
+int32_t bs_socketpair(int32_t family, int32_t type, int32_t protocol, struct bs_io *io) {
+  int pair[2];
+#if defined(SOCK_CLOEXEC)
+  if (socketpair(family, type | SOCK_CLOEXEC, protocol, pair) < 0) return -errno;
+#else
+  if (socketpair(family, type, protocol, pair) < 0) return -errno;
+  if (close_on_exec(pair[0]) < 0 || close_on_exec(pair[1]) < 0) return -errno;
+#endif
+  io->name_length = pair[0];
+  io->flags = pair[1];
+  return 0;
+}
+
+static int32_t int_option(int fd, int option, int32_t *value) {
+  int v = 0;
+  socklen_t length = sizeof v;
+  if (getsockopt(fd, SOL_SOCKET, option, &v, &length) < 0) return -errno;
+  *value = v;
+  return 0;
+}
+
+int32_t bs_describe(int32_t fd, int32_t want, struct bs_io *io) {
+  struct sockaddr_storage name;
+  socklen_t length = sizeof name;
+  memset(&name, 0, sizeof name);
+  int32_t r = 0, family = 0, type = 0, protocol = 0;
+  /* AF_ALG has no getsockname: only a descriptor that is no socket fails here when the family is known. */
+  if (getsockname(fd, (struct sockaddr *)&name, &length) < 0 && (want & 1 || errno == EBADF || errno == ENOTSOCK))
+    return -errno;
+  family = name.ss_family;
+#if defined(SO_DOMAIN)
+  if (want & 1) r = int_option(fd, SO_DOMAIN, &family);
+#endif
+  if (r == 0 && want & 2) r = int_option(fd, SO_TYPE, &type);
+#if defined(SO_PROTOCOL)
+  if (r == 0 && want & 4) r = int_option(fd, SO_PROTOCOL, &protocol);
+#endif
+  io->name_length = family;
+  io->flags = type;
+  io->items = protocol;
+  return r;
+}
+
+int32_t bs_bind(int32_t fd, const void *name, int32_t name_length) {
+  return result(bind(fd, name, (socklen_t)name_length));
+}
+
+int32_t bs_listen(int32_t fd, int32_t backlog) { return result(listen(fd, backlog)); }
+
+int32_t bs_accept(int32_t fd, struct bs_io *io, double timeout) {
+  int r;
+  socklen_t length;
+#if defined(SOCK_CLOEXEC)
+  RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept4(fd, (void *)io->name, &length, SOCK_CLOEXEC)), r)
+#else
+  RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept(fd, (void *)io->name, &length)), r)
+  if ((r = close_on_exec(r)) < 0) return r;
+#endif
+  set_name(io, length);
+  return r;
+}
+
+int32_t bs_connect(int32_t fd, const void *name, int32_t name_length, double timeout) {
+  if (connect(fd, name, (socklen_t)name_length) == 0) return 0;
+  int error = errno;
+  /* An interrupted connect goes on in the kernel; calling it again would fail with EALREADY. */
+  if (error == EINTR ? timeout == 0 : error != EINPROGRESS || timeout <= 0) return -error;
+  int64_t due = timeout > 0 ? now_ns() + (int64_t)(timeout * 1e9) : 0;
+  for (;;) {
+    int64_t ms = -1;
+    if (timeout > 0) {
+      int64_t left = due - now_ns();
+      if (left <= 0) return BS_TIMED_OUT;
+      ms = (left + 999999) / 1000000;
+    }
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    int n = poll(&p, 1, ms > INT_MAX ? INT_MAX : (int)ms);
+    if (n < 0 && errno != EINTR) return -errno;
+    if (n > 0) break;
+  }
+  int32_t failure;
+  int32_t r = int_option(fd, SO_ERROR, &failure);
+  if (r < 0) return r;
+  return failure == EISCONN ? 0 : -failure;
+}
+
+int32_t bs_shutdown(int32_t fd, int32_t how) { return result(shutdown(fd, how)); }
+
+int32_t bs_close(int32_t fd) {
+  /* After EINTR the descriptor is closed already, and may be somebody else's: never a second call. A reset connection
+   * is closed all the same. */
+  return close(fd) < 0 && errno != EINTR && errno != ECONNRESET ? -errno : 0;
+}
+
+int32_t bs_dup(int32_t fd) { return result(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+
+/* ---- Descriptors and options ---- */
+
+int32_t bs_set_blocking(int32_t fd, int32_t blocking) {
+  int on = !blocking;
+  return result(ioctl(fd, FIONBIO, &on));
+}
+
+int32_t bs_get_inheritable(int32_t fd) {
+  int flags = fcntl(fd, F_GETFD);
+  return flags < 0 ? -errno : !(flags & FD_CLOEXEC);
+}
+
+int32_t bs_set_inheritable(int32_t fd, int32_t inheritable) {
+  int flags = fcntl(fd, F_GETFD);
+  if (flags < 0) return -errno;
+  return result(fcntl(fd, F_SETFD, inheritable ? flags & ~FD_CLOEXEC : flags | FD_CLOEXEC));
+}
+
+int32_t bs_getsockname(int32_t fd, struct bs_io *io) {
+  socklen_t length = BS_NAME_MAX;
+  if (getsockname(fd, (void *)io->name, &length) < 0) return -errno;
+  set_name(io, length);
+  return 0;
+}
+
+int32_t bs_getpeername(int32_t fd, struct bs_io *io) {
+  socklen_t length = BS_NAME_MAX;
+  if (getpeername(fd, (void *)io->name, &length) < 0) return -errno;
+  set_name(io, length);
+  return 0;
+}
+
+int32_t bs_getsockopt_int(int32_t fd, int32_t level, int32_t option, struct bs_io *io) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  if (getsockopt(fd, level, option, &value, &length) < 0) return -errno;
+  io->name_length = value;
+  return 0;
+}
+
+int32_t bs_getsockopt(int32_t fd, int32_t level, int32_t option, void *value, uint64_t length) {
+  socklen_t n = (socklen_t)clamp(length);
+  if (getsockopt(fd, level, option, value, &n) < 0) return -errno;
+  /* Some options report the length that they would have liked. */
+  return n > length ? (int32_t)length : (int32_t)n;
+}
+
+int32_t bs_setsockopt_int(int32_t fd, int32_t level, int32_t option, int32_t value) {
+  int v = value;
+  return result(setsockopt(fd, level, option, &v, sizeof v));
+}
+
+int32_t bs_setsockopt(int32_t fd, int32_t level, int32_t option, const void *value, uint64_t length) {
+  return result(setsockopt(fd, level, option, value, (socklen_t)clamp(length)));
+}
+
+int32_t bs_setsockopt_null(int32_t fd, int32_t level, int32_t option, int32_t length) {
+  return result(setsockopt(fd, level, option, NULL, (socklen_t)length));
+}
+
+int32_t bs_ioctl_int(int32_t fd, uint32_t request, int32_t value) { return result(ioctl(fd, request, (long)value)); }
+
+int32_t bs_ioctl(int32_t fd, uint32_t request, void *argument) { return result(ioctl(fd, request, argument)); }
+
+/* ---- Data ---- */
+
+int32_t bs_recv(int32_t fd, void *data, uint64_t length, int32_t max, int32_t flags, double timeout) {
+  ssize_t r;
+  size_t n = at_most(length, max);
+  RETRY(fd, receivable(flags), timeout, recv(fd, data, n, flags), r)
+  return (int32_t)r;
+}
+
+int32_t bs_recvfrom(int32_t fd, void *data, uint64_t length, int32_t max, int32_t flags, struct bs_io *io,
+                    double timeout) {
+  ssize_t r;
+  socklen_t name_length;
+  size_t n = at_most(length, max);
+  RETRY(fd, receivable(flags), timeout,
+        (name_length = BS_NAME_MAX, recvfrom(fd, data, n, flags, (void *)io->name, &name_length)), r)
+  set_name(io, name_length);
+  return (int32_t)r;
+}
+
+int32_t bs_send(int32_t fd, const void *data, uint64_t length, int32_t flags, double timeout) {
+  ssize_t r;
+  RETRY(fd, POLLOUT, timeout, send(fd, data, clamp(length), flags | MSG_NOSIGNAL), r)
+  return (int32_t)r;
+}
+
+int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags, double timeout) {
+  const uint8_t *p = data;
+  uint64_t left = length;
+  struct waiting w = {timeout, timeout > 0 ? now_ns() + (int64_t)(timeout * 1e9) : 0, 0};
+  do {
+    ssize_t r = send(fd, p, clamp(left), flags | MSG_NOSIGNAL);
+    if (r < 0) {
+      int32_t failed = wait_for(&w, fd, POLLOUT, errno);
+      if (failed) return failed;
+      continue;
+    }
+    p += r;
+    left -= (uint64_t)r;
+    w.woken = 0;
+    if (left && timeout > 0 && now_ns() >= w.due) return BS_TIMED_OUT;
+  } while (left);
+  return 0;
+}
+
+int32_t bs_sendto(int32_t fd, const void *data, uint64_t length, int32_t flags, const void *name, int32_t name_length,
+                  double timeout) {
+  ssize_t r;
+  RETRY(fd, POLLOUT, timeout, sendto(fd, data, clamp(length), flags | MSG_NOSIGNAL, name, (socklen_t)name_length), r)
+  return (int32_t)r;
+}
+
+/* The slices as the system wants them; more than it takes is its own error. */
+static int32_t set_slices(struct msghdr *m, struct iovec *v, const struct bs_slice *slice, int32_t slices) {
+  if (slices > SLICES_MAX) return -EMSGSIZE;
+  for (int32_t i = 0; i < slices; i++) {
+    v[i].iov_base = (void *)(uintptr_t)slice[i].address;
+    v[i].iov_len = (size_t)slice[i].length;
+  }
+  m->msg_iov = v;
+  m->msg_iovlen = slices;
+  return 0;
+}
+
+int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const struct bs_slice *slice, int32_t slices,
+                   void *control, uint64_t control_length, int32_t control_max, struct bs_item *item,
+                   uint64_t items_length, int32_t flags, struct bs_io *io, double timeout) {
+  struct msghdr m;
+  struct iovec v[slices > 0 && slices <= SLICES_MAX ? slices : 1];
+  memset(&m, 0, sizeof m); /* glibc and musl pad it differently */
+  size_t room = at_most(control_length, control_max);
+  if (slices > 0) {
+    int32_t failed = set_slices(&m, v, slice, slices);
+    if (failed) return failed;
+  } else {
+    v[0].iov_base = data;
+    v[0].iov_len = at_most(length, max);
+    m.msg_iov = v;
+    m.msg_iovlen = 1;
+  }
+  ssize_t r;
+  RETRY(fd, receivable(flags), timeout,
+        (m.msg_name = io->name, m.msg_namelen = BS_NAME_MAX, m.msg_control = room ? control : NULL,
+         m.msg_controllen = room, m.msg_flags = 0, recvmsg(fd, &m, flags | MSG_CMSG_CLOEXEC)),
+        r)
+  set_name(io, m.msg_namelen);
+  /* Linux hands the flag back; who did not ask for it must not see it. */
+  io->flags = flags & MSG_CMSG_CLOEXEC ? m.msg_flags : m.msg_flags & ~MSG_CMSG_CLOEXEC;
+  io->items = 0;
+  io->malformed = 0;
+  size_t end = m.msg_controllen < room ? m.msg_controllen : room;
+  size_t head = CMSG_LEN(0);
+  for (size_t at = 0; at + head <= end && (io->items + 1) * sizeof *item <= items_length;) {
+    struct cmsghdr h;
+    memcpy(&h, (char *)control + at, sizeof h);
+    if (h.cmsg_len < head) {
+      io->malformed = 1;
+      break;
+    }
+    size_t n = h.cmsg_len - head;
+    if (n > end - at - head) {
+      n = end - at - head;
+      io->malformed = 1;
+    }
+    item[io->items++] = (struct bs_item){h.cmsg_level, h.cmsg_type, (int32_t)(at + head), (int32_t)n};
+    at += CMSG_SPACE(n);
+  }
+  return (int32_t)r;
+}
+
+int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct bs_slice *slice, int32_t slices,
+                   const void *records, int32_t records_length, void *control, uint64_t control_length, int32_t flags,
+                   const void *name, int32_t name_length, double timeout) {
+  struct msghdr m;
+  struct iovec v[slices > 0 && slices <= SLICES_MAX ? slices : 1];
+  memset(&m, 0, sizeof m);
+  if (slices > 0) {
+    int32_t failed = set_slices(&m, v, slice, slices);
+    if (failed) return failed;
+  } else {
+    v[0].iov_base = (void *)data;
+    v[0].iov_len = clamp(length);
+    m.msg_iov = v;
+    m.msg_iovlen = 1;
+  }
+  const char *p = records, *last = p + records_length;
+  size_t at = 0;
+  while (last - p >= 12) {
+    int32_t head[3]; /* level, type, length */
+    memcpy(head, p, sizeof head);
+    p += sizeof head;
+    size_t space = CMSG_SPACE((size_t)head[2]);
+    if (head[2] < 0 || head[2] > last - p || space > control_length - at) return -EINVAL;
+    struct cmsghdr *h = (struct cmsghdr *)((char *)control + at);
+    memset(h, 0, space);
+    h->cmsg_len = CMSG_LEN((size_t)head[2]);
+    h->cmsg_level = head[0];
+    h->cmsg_type = head[1];
+    memcpy(CMSG_DATA(h), p, (size_t)head[2]);
+    p += (head[2] + 3) & ~3;
+    at += space;
+  }
+  m.msg_control = at ? control : NULL;
+  m.msg_controllen = at;
+  m.msg_name = name_length ? (void *)name : NULL;
+  m.msg_namelen = (socklen_t)name_length;
+  ssize_t r;
+  RETRY(fd, POLLOUT, timeout, sendmsg(fd, &m, flags | MSG_NOSIGNAL), r)
+  return (int32_t)r;
+}
+
+int32_t bs_sendfile(int32_t fd, int32_t file, double offset, int32_t count, double timeout) {
+  off_t start = (off_t)offset;
+#if defined(__linux__)
+  ssize_t r;
+  RETRY(fd, POLLOUT, timeout, sendfile(fd, file, &start, (size_t)count), r)
+  return (int32_t)r;
+#else
+  /* The BSD shapes report what was sent even when they fail: that part is a success. */
+  struct waiting w = {timeout, 0, 0};
+  for (;;) {
+#if defined(__APPLE__)
+    off_t sent = count;
+    int r = sendfile(file, fd, start, &sent, NULL, 0);
+#elif defined(__FreeBSD__)
+    off_t sent = 0;
+    int r = sendfile(file, fd, start, (size_t)count, NULL, &sent, 0);
+#else
+    off_t sent = 0;
+    int r = -1;
+    errno = ENOSYS;
+#endif
+    if (r == 0 || sent > 0) return (int32_t)sent;
+    int32_t failed = wait_for(&w, fd, POLLOUT, errno);
+    if (failed) return failed;
+  }
+#endif
+}
+
+int32_t bs_seek(int32_t file, double offset) { return lseek(file, (off_t)offset, SEEK_SET) < 0 ? -errno : 0; }
+
+int32_t bs_cmsg_len(int32_t length) { return (int32_t)CMSG_LEN((size_t)length); }
+
+int32_t bs_cmsg_space(int32_t length) { return (int32_t)CMSG_SPACE((size_t)length); }
+
+/* ---- Names ---- */
+
+/* Writes records; counts on past the end, so that the caller learns how much it needs. */
+struct writer {
+  char *out;
+  uint64_t length, at;
+};
+
+static void put(struct writer *w, const void *bytes, size_t n) {
+  size_t padded = (n + 3) & ~(size_t)3;
+  if (w->at + padded <= w->length) {
+    memcpy(w->out + w->at, bytes, n);
+    memset(w->out + w->at + n, 0, padded - n);
+  }
+  w->at += padded;
+}
+
+static void put_int(struct writer *w, int32_t value) { put(w, &value, sizeof value); }
+
+static int32_t resolver_failed(int failure, int32_t *out) {
+  if (failure == EAI_SYSTEM) return -errno;
+  *out = failure;
+  return -1;
+}
+
+int32_t bs_getaddrinfo(const char *host, const char *service, int32_t family, int32_t type, int32_t protocol,
+                       int32_t flags, void *out, uint64_t length, int32_t *failure) {
+  struct addrinfo hints, *list = NULL;
+  memset(&hints, 0, sizeof hints);
+  hints.ai_family = family;
+  hints.ai_socktype = type;
+  hints.ai_protocol = protocol;
+  hints.ai_flags = flags;
+  *failure = 0;
+  int failed = getaddrinfo(host, service, &hints, &list);
+  if (failed) return resolver_failed(failed, failure);
+  struct writer w = {out, length, 0};
+  for (struct addrinfo *a = list; a; a = a->ai_next) {
+    size_t canonical = a->ai_canonname ? strlen(a->ai_canonname) : 0;
+    put_int(&w, a->ai_family);
+    put_int(&w, a->ai_socktype);
+    put_int(&w, a->ai_protocol);
+    put_int(&w, (int32_t)a->ai_addrlen);
+    put_int(&w, (int32_t)canonical);
+    put(&w, a->ai_addr, a->ai_addrlen);
+    put(&w, a->ai_canonname, canonical);
+  }
+  freeaddrinfo(list);
+  return (int32_t)w.at;
+}
+
+int32_t bs_getnameinfo(const void *name, int32_t name_length, int32_t flags, void *out, uint64_t length,
+                       int32_t *failure) {
+  char host[1025], service[32]; /* NI_MAXHOST, NI_MAXSERV */
+  *failure = 0;
+  int failed = getnameinfo(name, (socklen_t)name_length, host, sizeof host, service, sizeof service, flags);
+  if (failed) return resolver_failed(failed, failure);
+  size_t h = strlen(host) + 1, s = strlen(service) + 1;
+  if (h + s <= length) {
+    memcpy(out, host, h);
+    memcpy((char *)out + h, service, s);
+  }
+  return (int32_t)(h + s);
+}
+
+/* The databases below are read by functions with one static result for the whole process (macOS: for the thread, but
+ * the rule costs nothing there). Our own threads take turns; who holds the lock may be waiting for a server. */
+static char locked;
+
+static void lock(void) {
+  while (__atomic_test_and_set(&locked, __ATOMIC_ACQUIRE)) poll(NULL, 0, 1);
+}
+
+static void unlock(void) { __atomic_clear(&locked, __ATOMIC_RELEASE); }
+
+static void put_name(struct writer *w, const char *name) {
+  size_t n = strlen(name);
+  put_int(w, 0);
+  put_int(w, (int32_t)n);
+  put(w, name, n);
+}
+
+static int32_t put_host(const struct hostent *h, void *out, uint64_t length, int32_t *failure) {
+  if (!h) {
+    *failure = h_errno;
+    /* NETDB_INTERNAL: the reason is in errno. */
+    return *failure == -1 ? -errno : -1;
+  }
+  struct writer w = {out, length, 0};
+  put_name(&w, h->h_name);
+  for (char **alias = h->h_aliases; alias && *alias; alias++) put_name(&w, *alias);
+  for (char **address = h->h_addr_list; address && *address; address++) {
+    put_int(&w, h->h_addrtype);
+    put_int(&w, h->h_length);
+    put(&w, *address, (size_t)h->h_length);
+  }
+  return (int32_t)w.at;
+}
+
+int32_t bs_gethostbyname(const char *host, void *out, uint64_t length, int32_t *failure) {
+  *failure = 0;
+  lock();
+  int32_t r = put_host(gethostbyname(host), out, length, failure);
+  unlock();
+  return r;
+}
+
+int32_t bs_gethostbyaddr(const void *address, int32_t address_length, int32_t family, void *out, uint64_t length,
+                         int32_t *failure) {
+  *failure = 0;
+  lock();
+  int32_t r = put_host(gethostbyaddr(address, (socklen_t)address_length, family), out, length, failure);
+  unlock();
+  return r;
+}
+
+int32_t bs_getservbyname(const char *service, const char *protocol) {
+  lock();
+  struct servent *s = getservbyname(service, protocol);
+  int32_t r = s ? ntohs((uint16_t)s->s_port) : -ENOENT;
+  unlock();
+  return r;
+}
+
+int32_t bs_getservbyport(int32_t port, const char *protocol, void *out, uint64_t length) {
+  lock();
+  struct servent *s = getservbyport(htons((uint16_t)port), protocol);
+  int32_t r = -ENOENT;
+  if (s) {
+    size_t n = strlen(s->s_name);
+    if (n <= length) memcpy(out, s->s_name, n);
+    r = (int32_t)n;
+  }
+  unlock();
+  return r;
+}
+
+int32_t bs_getprotobyname(const char *protocol) {
+  lock();
+  struct protoent *p = getprotobyname(protocol);
+  int32_t r = p ? p->p_proto : -ENOENT;
+  unlock();
+  return r;
+}
+
+int32_t bs_gethostname(void *out, uint64_t length) {
+  if (length == 0) return -EINVAL;
+  if (gethostname(out, (size_t)length) < 0) return -errno;
+  ((char *)out)[length - 1] = 0; /* POSIX does not promise it when the name was cut */
+  return (int32_t)strlen(out);
+}
+
+int32_t bs_sethostname(const void *name, uint64_t length) { return result(sethostname(name, clamp(length))); }
+
+int32_t bs_if_nameindex(void *out, uint64_t length) {
+  struct if_nameindex *list = if_nameindex();
+  if (!list) return -errno;
+  struct writer w = {out, length, 0};
+  for (struct if_nameindex *i = list; i->if_index; i++) {
+    size_t n = strlen(i->if_name);
+    put_int(&w, (int32_t)i->if_index);
+    put_int(&w, (int32_t)n);
+    put(&w, i->if_name, n);
+  }
+  if_freenameindex(list);
+  return (int32_t)w.at;
+}
+
+int32_t bs_if_nametoindex(const char *name) {
+  errno = ENODEV; /* some systems say 0 and no more */
+  unsigned index = if_nametoindex(name);
+  return index ? (int32_t)index : -errno;
+}
+
+int32_t bs_if_indextoname(uint32_t index, void *out, uint64_t length) {
+  if (length < IF_NAMESIZE) return -EINVAL;
+  errno = ENXIO;
+  return if_indextoname(index, out) ? (int32_t)strlen(out) : -errno;
+}
+
+int32_t bs_inet_pton(int32_t family, const char *text, void *address) {
+  return result(inet_pton(family, text, address));
+}
+
+int32_t bs_inet_ntop(int32_t family, const void *address, void *out, uint64_t length) {
+  return inet_ntop(family, address, out, (socklen_t)length) ? (int32_t)strlen(out) : -errno;
+}
+
+int32_t bs_inet_aton(const char *text, void *address) {
+  struct in_addr a;
+  if (!inet_aton(text, &a)) return 0;
+  memcpy(address, &a, sizeof a);
+  return 1;
+}
+
+/* ---- Texts of errors ---- */
+
+const char *bs_strerror(int32_t error) { return strerror(error); }
+
+const char *bs_gai_strerror(int32_t failure) { return gai_strerror(failure); }
+
+const char *bs_hstrerror(int32_t failure) { return hstrerror(failure); }

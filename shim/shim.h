@@ -1,0 +1,160 @@
+/*
+ * The promises of the shim: what each function does, whatever the platform.
+ *
+ * A function is one system call (or one call of the C library's resolver) with its EINTR retry and its deadline.
+ * It decides nothing and keeps nothing: all memory is the caller's, passed at every call.
+ *
+ * Results   i32. Zero or positive: the call's own result. Negative: -errno, or BS_TIMED_OUT.
+ * timeout   Seconds. Negative: the descriptor is blocking, the kernel waits. Zero: it is non-blocking, nothing waits.
+ *           Positive: it is non-blocking, and the call is tried first, then waits for readiness until that long after
+ *           it began, by the monotonic clock. A signal or a spurious wake-up does not start the time anew.
+ * length    A view and its byte length are read by the engine from the same object in the same call.
+ * max       The most bytes of a view to use; never more than its length are.
+ * io        The caller's block of results, struct bs_io below. `name` is a sockaddr of `name_length` bytes; the bytes
+ *           up to the next multiple of four are zero, so that names can be compared by words.
+ * out       Where lists go, in records of native-endian i32 and bytes. A list that does not fit is not written: the
+ *           result is then the number of bytes it needs, which is more than the view had.
+ */
+#ifndef BERKELEY_SOCKETS_SHIM_H
+#define BERKELEY_SOCKETS_SHIM_H
+
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define BS_EXPORT __declspec(dllexport)
+#else
+#define BS_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* The deadline passed. Apart from every errno: ETIMEDOUT is also what TCP says when a peer does not answer. */
+#define BS_TIMED_OUT (-0x10000)
+
+#define BS_NAME_MAX 128 /* sizeof(struct sockaddr_storage), on every platform */
+
+struct bs_io {
+  int32_t name_length;
+  int32_t flags;     /* msg_flags of a received message */
+  int32_t items;     /* control messages received, or other counts */
+  int32_t malformed; /* 1: a control message claimed to be longer than the buffer, and was cut */
+  uint8_t name[BS_NAME_MAX];
+};
+
+/* One piece of a scattered or gathered message. Pointers are u64 whatever the platform. */
+struct bs_slice {
+  uint64_t address;
+  uint64_t length;
+};
+
+/* A control message received: where its data lies in the control buffer. */
+struct bs_item {
+  int32_t level;
+  int32_t type;
+  int32_t offset;
+  int32_t length;
+};
+
+/* ---- A socket's life. New descriptors are never inheritable: atomically so wherever the system can. ---- */
+
+/* socket(2). `type` may carry SOCK_NONBLOCK and SOCK_CLOEXEC where they exist. */
+BS_EXPORT int32_t bs_socket(int32_t family, int32_t type, int32_t protocol);
+/* socketpair(2). The two descriptors are io->name_length and io->flags. */
+BS_EXPORT int32_t bs_socketpair(int32_t family, int32_t type, int32_t protocol, struct bs_io *io);
+/* What a descriptor is: family, type, protocol in io->name_length, io->flags, io->items. `want` has a bit for each
+ * (1, 2, 4); what is not wanted is not asked of the system, but a descriptor that is no socket is an error always. */
+BS_EXPORT int32_t bs_describe(int32_t fd, int32_t want, struct bs_io *io);
+BS_EXPORT int32_t bs_bind(int32_t fd, const void *name, int32_t name_length);
+BS_EXPORT int32_t bs_listen(int32_t fd, int32_t backlog);
+/* accept4(2): the new descriptor, and the peer's name in io. */
+BS_EXPORT int32_t bs_accept(int32_t fd, struct bs_io *io, double timeout);
+/* connect(2). Interrupted, or in progress with a positive timeout: waits, then tells how it ended. */
+BS_EXPORT int32_t bs_connect(int32_t fd, const void *name, int32_t name_length, double timeout);
+BS_EXPORT int32_t bs_shutdown(int32_t fd, int32_t how);
+BS_EXPORT int32_t bs_close(int32_t fd);
+BS_EXPORT int32_t bs_dup(int32_t fd);
+
+/* ---- Descriptors and options ---- */
+
+BS_EXPORT int32_t bs_set_blocking(int32_t fd, int32_t blocking);
+BS_EXPORT int32_t bs_get_inheritable(int32_t fd);
+BS_EXPORT int32_t bs_set_inheritable(int32_t fd, int32_t inheritable);
+BS_EXPORT int32_t bs_getsockname(int32_t fd, struct bs_io *io);
+BS_EXPORT int32_t bs_getpeername(int32_t fd, struct bs_io *io);
+/* An int option; the value is io->name_length. */
+BS_EXPORT int32_t bs_getsockopt_int(int32_t fd, int32_t level, int32_t option, struct bs_io *io);
+/* Any option; the result is the length that the system wrote. */
+BS_EXPORT int32_t bs_getsockopt(int32_t fd, int32_t level, int32_t option, void *value, uint64_t length);
+BS_EXPORT int32_t bs_setsockopt_int(int32_t fd, int32_t level, int32_t option, int32_t value);
+BS_EXPORT int32_t bs_setsockopt(int32_t fd, int32_t level, int32_t option, const void *value, uint64_t length);
+/* optval is NULL, optlen is `length`. */
+BS_EXPORT int32_t bs_setsockopt_null(int32_t fd, int32_t level, int32_t option, int32_t length);
+BS_EXPORT int32_t bs_ioctl_int(int32_t fd, uint32_t request, int32_t value);
+BS_EXPORT int32_t bs_ioctl(int32_t fd, uint32_t request, void *argument);
+
+/* ---- Data ---- */
+
+BS_EXPORT int32_t bs_recv(int32_t fd, void *data, uint64_t length, int32_t max, int32_t flags, double timeout);
+BS_EXPORT int32_t bs_recvfrom(int32_t fd, void *data, uint64_t length, int32_t max, int32_t flags, struct bs_io *io,
+                              double timeout);
+/* Sends from `offset` on. */
+BS_EXPORT int32_t bs_send(int32_t fd, const void *data, uint64_t length, int32_t flags, double timeout);
+/* Sends until all is sent; the deadline is for all of it. 0, or the error that stopped it. */
+BS_EXPORT int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags, double timeout);
+BS_EXPORT int32_t bs_sendto(int32_t fd, const void *data, uint64_t length, int32_t flags, const void *name,
+                            int32_t name_length, double timeout);
+/* recvmsg(2), into `data` or, where `slices` is more than zero, into those. Control messages stay in `control`, of
+ * which control_max bytes are offered to the system; `items` tells where each lies. Received descriptors are not
+ * inheritable, where the system can do that (MSG_CMSG_CLOEXEC). */
+BS_EXPORT int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const struct bs_slice *slice,
+                             int32_t slices, void *control, uint64_t control_length, int32_t control_max,
+                             struct bs_item *item, uint64_t items_length, int32_t flags, struct bs_io *io,
+                             double timeout);
+/* sendmsg(2), from `data` or, where `slices` is more than zero, from those. `records` holds the control messages:
+ * level, type, length as i32, then the data, padded to four bytes. `control` is room for them in the system's shape:
+ * the sum of their CMSG_SPACE. */
+BS_EXPORT int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct bs_slice *slice,
+                             int32_t slices, const void *records, int32_t records_length, void *control,
+                             uint64_t control_length, int32_t flags, const void *name, int32_t name_length,
+                             double timeout);
+/* sendfile(2) of at most `count` bytes of a regular file from `offset` on; the file's position is not used. */
+BS_EXPORT int32_t bs_sendfile(int32_t fd, int32_t file, double offset, int32_t count, double timeout);
+/* Sets a file's position. */
+BS_EXPORT int32_t bs_seek(int32_t file, double offset);
+BS_EXPORT int32_t bs_cmsg_len(int32_t length);
+BS_EXPORT int32_t bs_cmsg_space(int32_t length);
+
+/* ---- Names. *failure gets the resolver's own number (EAI_* or h_errno), 0 where there is none. ---- */
+
+/* Records: family, type, protocol, name length, canonical name length, name, canonical name, padded to four bytes. */
+BS_EXPORT int32_t bs_getaddrinfo(const char *host, const char *service, int32_t family, int32_t type, int32_t protocol,
+                                 int32_t flags, void *out, uint64_t length, int32_t *failure);
+/* Host, NUL, service, NUL. */
+BS_EXPORT int32_t bs_getnameinfo(const void *name, int32_t name_length, int32_t flags, void *out, uint64_t length,
+                                 int32_t *failure);
+/* Records: family, length, bytes, padded to four. Family 0 is a name (the first is the official one, the others are
+ * aliases), any other an address. */
+BS_EXPORT int32_t bs_gethostbyname(const char *host, void *out, uint64_t length, int32_t *failure);
+BS_EXPORT int32_t bs_gethostbyaddr(const void *address, int32_t address_length, int32_t family, void *out,
+                                   uint64_t length, int32_t *failure);
+/* The port, in host order; -ENOENT where there is none. */
+BS_EXPORT int32_t bs_getservbyname(const char *service, const char *protocol);
+/* The service's name, without a NUL; its length. */
+BS_EXPORT int32_t bs_getservbyport(int32_t port, const char *protocol, void *out, uint64_t length);
+BS_EXPORT int32_t bs_getprotobyname(const char *protocol);
+BS_EXPORT int32_t bs_gethostname(void *out, uint64_t length);
+BS_EXPORT int32_t bs_sethostname(const void *name, uint64_t length);
+/* Records: index, length, name, padded to four bytes. */
+BS_EXPORT int32_t bs_if_nameindex(void *out, uint64_t length);
+BS_EXPORT int32_t bs_if_nametoindex(const char *name);
+BS_EXPORT int32_t bs_if_indextoname(uint32_t index, void *out, uint64_t length);
+/* Text to bytes: 1, or 0 where the text is no address. Bytes to text: the text's length. */
+BS_EXPORT int32_t bs_inet_pton(int32_t family, const char *text, void *address);
+BS_EXPORT int32_t bs_inet_ntop(int32_t family, const void *address, void *out, uint64_t length);
+BS_EXPORT int32_t bs_inet_aton(const char *text, void *address);
+
+/* ---- Texts of errors, in the C library's words ---- */
+
+BS_EXPORT const char *bs_strerror(int32_t error);
+BS_EXPORT const char *bs_gai_strerror(int32_t failure);
+BS_EXPORT const char *bs_hstrerror(int32_t failure);
+
+#endif

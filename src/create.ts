@@ -1,0 +1,367 @@
+/**
+ * Functions that make sockets, and those that handle bare descriptors.
+ */
+import { type BytesLike, bits, descriptor, flag, integer, options, seconds, wrongType, wrongValue } from "./args.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  AF_UNSPEC,
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  SCM_RIGHTS,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "./constants.ts";
+import { OSError, systemError } from "./errors.ts";
+import type { AddressArgument, AddressOf, FamilyConstant, FamilyName, InetAddress } from "./families/index.ts";
+import { descriptorsIn, list } from "./message.ts";
+import { getaddrinfo } from "./names.ts";
+import { io, ioWords, shim } from "./native.ts";
+import { adopt, Socket } from "./socket.ts";
+
+/**
+ * Whether this platform has IPv6 at all. Whether this machine has an IPv6 address is another question.
+ */
+export const hasIPv6: boolean = AF_INET6 !== undefined;
+
+/**
+ * Two connected sockets; see socketpair(2).
+ *
+ * @param family - `AF_UNIX` by default.
+ * @param type - `SOCK_STREAM` by default.
+ * @param proto - 0 by default.
+ * @throws OSError: EOPNOTSUPP for a family that has no pairs, EMFILE.
+ *
+ * @example
+ * ```ts
+ * import { socketpair } from "berkeley-sockets";
+ * const [a, b] = socketpair();
+ * a.send("hello");
+ * console.log(b.recv(100).toString()); // hello
+ * a.close();
+ * b.close();
+ * ```
+ */
+export function socketpair(): [Socket<"AF_UNIX">, Socket<"AF_UNIX">];
+export function socketpair<Name extends FamilyName>(
+  family: FamilyConstant<Name>,
+  type?: number,
+  proto?: number,
+): [Socket<Name>, Socket<Name>];
+export function socketpair(family: number, type?: number, proto?: number): [Socket, Socket];
+export function socketpair(family?: number, type?: number, proto?: number): [Socket, Socket] {
+  const f = arguments.length > 0 ? integer(family, "family", 0) : AF_UNIX;
+  const t = arguments.length > 1 ? integer(type, "type", 0) : SOCK_STREAM;
+  const p = arguments.length > 2 ? integer(proto, "proto") : 0;
+  const r = shim.bs_socketpair(f, t, p, io);
+  if (r < 0) throw systemError("socketpair", r);
+  const [first, second] = [ioWords[0]!, ioWords[1]!];
+  return [adopt(first, f, t, p), adopt(second, f, t, p)];
+}
+
+/** What {@link createConnection} takes by name. */
+export interface ConnectionOptions {
+  /** Seconds for each attempt, and for the socket afterwards; `null` is none. By default the default timeout. */
+  timeout?: number | null;
+  /** The address to connect from. */
+  sourceAddress?: readonly [host: string, port: number] | null;
+  /** Throw what went wrong with every address, as an AggregateError, not only with the last. */
+  allErrors?: boolean;
+}
+
+/**
+ * Connects to a TCP service: tries each address that the host has, IPv4 and IPv6, until one takes the connection.
+ *
+ * @param address - `[host, port]`.
+ * @param timeout - Seconds for each attempt, and for the socket afterwards; `null` is none. By default the default
+ *   timeout. May be given by name.
+ * @param sourceAddress - The address to connect from. May be given by name.
+ * @param options - `allErrors`: throw an AggregateError of every attempt's error, not the last one's.
+ * @throws OSError of the last address; gaierror where the host has none.
+ *
+ * @example
+ * ```ts
+ * import { createConnection, createServer } from "berkeley-sockets";
+ * using server = createServer(["127.0.0.1", 0]);
+ * using conn = createConnection(["localhost", server.getsockname()[1]], 5);
+ * console.log(conn.gettimeout()); // 5
+ * ```
+ */
+export function createConnection(
+  address: readonly [host: string | null, port: number | string],
+  options?: ConnectionOptions,
+): Socket<"AF_INET" | "AF_INET6">;
+export function createConnection(
+  address: readonly [host: string | null, port: number | string],
+  timeout: number | null,
+  options?: Omit<ConnectionOptions, "timeout">,
+): Socket<"AF_INET" | "AF_INET6">;
+export function createConnection(
+  address: readonly [host: string | null, port: number | string],
+  timeout: number | null,
+  sourceAddress: readonly [host: string, port: number] | null,
+  options?: Pick<ConnectionOptions, "allErrors">,
+): Socket<"AF_INET" | "AF_INET6">;
+export function createConnection(address: unknown, ...rest: unknown[]): Socket<"AF_INET" | "AF_INET6"> {
+  if (!Array.isArray(address) || address.length !== 2) throw wrongType("address", "[host, port]", address);
+  const [host, port] = address as [string | null, number | string];
+  const last = rest.at(-1);
+  const byName = typeof last === "object" && last !== null && !Array.isArray(last);
+  const given = options(byName ? rest.pop() : undefined, "options", ["timeout", "sourceAddress", "allErrors"]);
+  const named = { ...given };
+  if (rest.length > 0) named.timeout = rest[0];
+  if (rest.length > 1) named.sourceAddress = rest[1];
+  const timeout = named.timeout === undefined ? undefined : seconds(named.timeout, "timeout");
+  const source = named.sourceAddress ?? null;
+  const allErrors = named.allErrors === undefined ? false : flag(named.allErrors, "options.allErrors");
+
+  const errors: unknown[] = [];
+  for (const [family, type, proto, , peer] of getaddrinfo(host, port, AF_UNSPEC, SOCK_STREAM)) {
+    let sock: Socket | undefined;
+    try {
+      sock = new Socket(family, type, proto);
+      if (timeout !== undefined) sock.settimeout(timeout);
+      if (source !== null) sock.bind(source as InetAddress);
+      sock.connect(peer as InetAddress);
+      return sock as Socket<"AF_INET" | "AF_INET6">;
+    } catch (error) {
+      sock?.close();
+      if (!(error instanceof OSError)) throw error;
+      errors.push(error);
+    }
+  }
+  if (allErrors) throw new AggregateError(errors, `connect: no address of ${host} took the connection`);
+  throw errors.at(-1);
+}
+
+/** What {@link createServer} takes by name. */
+export interface ServerOptions<Name extends FamilyName = FamilyName> {
+  /** `AF_INET` (the default) or `AF_INET6`. */
+  family?: FamilyConstant<Name> | number;
+  /** How many connections may wait to be accepted; `null` is what the system thinks reasonable. */
+  backlog?: number | null;
+  /** Whether several servers may share the port (SO_REUSEPORT). */
+  reusePort?: boolean;
+  /** Whether an IPv6 server takes IPv4 connections too. */
+  dualstackIPv6?: boolean;
+}
+
+/**
+ * A TCP server's socket: bound and listening. On POSIX systems the port of a server that just ended can be used again at
+ * once (SO_REUSEADDR).
+ *
+ * @param address - `[host, port]`; the host `""` is every address, the port 0 one that the system chooses.
+ * @param options - `family`, `backlog`, `reusePort`, `dualstackIPv6`.
+ * @throws RangeError where `reusePort` or `dualstackIPv6` is not to be had.
+ * @throws OSError: EADDRINUSE, EACCES.
+ *
+ * @example
+ * ```ts
+ * import { AF_INET6, createServer, hasDualstackIPv6 } from "berkeley-sockets";
+ * using server = hasDualstackIPv6()
+ *   ? createServer(["", 0], { family: AF_INET6, dualstackIPv6: true })
+ *   : createServer(["", 0]);
+ * console.log(server.getsockname()[1] > 0); // true
+ * ```
+ */
+export function createServer(
+  address: readonly [host: string, port: number],
+  options?: { family?: undefined } & ServerOptions<"AF_INET">,
+): Socket<"AF_INET">;
+export function createServer<Name extends "AF_INET" | "AF_INET6">(
+  address: AddressArgument<Name>,
+  options: { family: FamilyConstant<Name> } & ServerOptions<Name>,
+): Socket<Name>;
+export function createServer(
+  address: readonly [host: string, port: number],
+  options?: ServerOptions,
+): Socket<"AF_INET" | "AF_INET6">;
+export function createServer(address: unknown, given?: ServerOptions): Socket {
+  const named = options(given, "options", ["family", "backlog", "reusePort", "dualstackIPv6"]);
+  const family = "family" in named ? integer(named.family, "options.family", 0) : AF_INET;
+  const backlog =
+    named.backlog === undefined || named.backlog === null ? null : integer(named.backlog, "options.backlog");
+  const reusePort = named.reusePort === undefined ? false : flag(named.reusePort, "options.reusePort");
+  const dualstack = named.dualstackIPv6 === undefined ? false : flag(named.dualstackIPv6, "options.dualstackIPv6");
+  if (reusePort && SO_REUSEPORT === undefined)
+    throw wrongValue("options.reusePort", "false: this platform lacks it", true);
+  if (dualstack) {
+    if (!hasDualstackIPv6()) throw wrongValue("options.dualstackIPv6", "false: this platform lacks it", true);
+    if (family !== AF_INET6) throw wrongValue("options.dualstackIPv6", "false unless the family is AF_INET6", true);
+  }
+  const sock = new Socket(family, SOCK_STREAM);
+  try {
+    // On Windows SO_REUSEADDR would let two servers take the same port at the same time.
+    if (process.platform !== "win32") sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
+    if (reusePort) sock.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1);
+    if (family === AF_INET6) sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, dualstack ? 0 : 1);
+    sock.bind(address as InetAddress);
+    if (backlog === null) sock.listen();
+    else sock.listen(backlog);
+    return sock as Socket;
+  } catch (error) {
+    sock.close();
+    throw error;
+  }
+}
+
+/**
+ * Whether one TCP socket can take IPv4 and IPv6 connections here.
+ *
+ * @example
+ * ```ts
+ * import { hasDualstackIPv6 } from "berkeley-sockets";
+ * console.log(typeof hasDualstackIPv6()); // boolean
+ * ```
+ */
+export function hasDualstackIPv6(): boolean {
+  if (!hasIPv6) return false;
+  try {
+    using sock = new Socket(AF_INET6, SOCK_STREAM);
+    sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof OSError) return false;
+    throw error;
+  }
+}
+
+/**
+ * A socket over a duplicate of a descriptor, which stays the caller's.
+ *
+ * @param fd - The descriptor. Whether it is a socket shows when it is used.
+ * @param family - Its address family.
+ * @param type - Its type.
+ * @param proto - Its protocol, 0 by default.
+ * @throws OSError: EBADF, EMFILE; ENOTSOCK.
+ *
+ * @example
+ * ```ts
+ * import { AF_UNIX, fromfd, SOCK_STREAM, socketpair } from "berkeley-sockets";
+ * const [a, b] = socketpair();
+ * using copy = fromfd(a.fileno(), AF_UNIX, SOCK_STREAM);
+ * copy.send("x");
+ * console.log(b.recv(1).toString()); // x
+ * a.close();
+ * b.close();
+ * ```
+ */
+export function fromfd<Name extends FamilyName>(
+  fd: number,
+  family: FamilyConstant<Name>,
+  type: number,
+  proto?: number,
+): Socket<Name>;
+export function fromfd(fd: number, family: number, type: number, proto?: number): Socket;
+export function fromfd(fd: number, family: number, type: number, proto?: number): Socket {
+  const f = integer(family, "family", -1);
+  const t = integer(type, "type", -1);
+  const p = arguments.length < 4 ? 0 : integer(proto, "proto", -1);
+  const fileno = dup(fd);
+  try {
+    return new Socket(f, t, p, { fileno });
+  } catch (error) {
+    shim.bs_close(fileno);
+    throw error;
+  }
+}
+
+/**
+ * Closes a socket's descriptor. One that a {@link Socket} owns is closed with its own `close`.
+ *
+ * @throws OSError: EBADF.
+ *
+ * @example
+ * ```ts
+ * import { close, Socket } from "berkeley-sockets";
+ * close(new Socket().detach());
+ * ```
+ */
+export function close(fd: number): void {
+  const r = shim.bs_close(descriptor(fd, "fd"));
+  if (r < 0) throw systemError("close", r);
+}
+
+/**
+ * A duplicate of a socket's descriptor, which child processes do not inherit.
+ *
+ * @throws OSError: EBADF, EMFILE.
+ *
+ * @example
+ * ```ts
+ * import { close, dup, Socket } from "berkeley-sockets";
+ * using sock = new Socket();
+ * close(dup(sock.fileno()));
+ * ```
+ */
+export function dup(fd: number): number {
+  const r = shim.bs_dup(descriptor(fd, "fd"));
+  if (r < 0) throw systemError("dup", r);
+  return r;
+}
+
+/**
+ * Sends descriptors to the process at the other end of an AF_UNIX socket; see unix(7), SCM_RIGHTS.
+ *
+ * @param sock - The socket.
+ * @param buffers - The data to send with them; a stream needs at least a byte.
+ * @param fds - The descriptors. They stay open here.
+ * @param flags - `MSG_*`.
+ * @param address - Where to, on a socket that is not connected.
+ * @returns How many bytes of data were sent.
+ *
+ * @example
+ * ```ts
+ * import { close, recvFds, sendFds, socketpair } from "berkeley-sockets";
+ * const [a, b] = socketpair();
+ * sendFds(a, ["here it is"], [0]);
+ * const [data, fds] = recvFds(b, 100, 1);
+ * console.log(data.toString(), fds.length); // here it is 1
+ * close(fds[0]!);
+ * a.close();
+ * b.close();
+ * ```
+ */
+export function sendFds<Name extends FamilyName>(
+  sock: Socket<Name>,
+  buffers: Iterable<BytesLike>,
+  fds: Iterable<number>,
+  flags?: number,
+  address?: AddressArgument<Name> | null,
+): number {
+  aSocket(sock);
+  const numbers = Int32Array.from(list(fds, "fds", "descriptors"), (fd, i) => descriptor(fd, `fds[${i}]`));
+  const f = arguments.length < 4 ? 0 : bits(flags, "flags");
+  return sock.sendmsg(buffers, [[SOL_SOCKET, SCM_RIGHTS, numbers]], f, arguments.length < 5 ? null : address);
+}
+
+/**
+ * Receives descriptors from an AF_UNIX socket; see unix(7), SCM_RIGHTS. They are the caller's to close, and child
+ * processes do not inherit them.
+ *
+ * @param sock - The socket.
+ * @param bufsize - The most bytes of data.
+ * @param maxfds - How many descriptors there is room for. The system may fit one more into the padding; those that do not
+ *   fit are closed by it, and `MSG_CTRUNC` is set.
+ * @param flags - `MSG_*`.
+ * @returns The data, the descriptors, the message's flags, and the sender's address or `null`.
+ */
+export function recvFds<Name extends FamilyName>(
+  sock: Socket<Name>,
+  bufsize: number,
+  maxfds: number,
+  flags?: number,
+): [data: Buffer, fds: number[], flags: number, address: AddressOf<Name>] {
+  aSocket(sock);
+  const room = integer(maxfds, "maxfds", 0, 0xffff) * Int32Array.BYTES_PER_ELEMENT;
+  const f = arguments.length < 4 ? 0 : bits(flags, "flags");
+  const [data, ancdata, received, address] = sock.recvmsg(bufsize, shim.bs_cmsg_len(room), f);
+  return [data, descriptorsIn(ancdata), received, address];
+}
+
+function aSocket(sock: unknown): void {
+  if (!(sock instanceof Socket)) throw wrongType("sock", "a Socket", sock);
+}

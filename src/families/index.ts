@@ -1,0 +1,106 @@
+/**
+ * The registry of address families. A new family is one file, one line in `families` and one in `AddressTypes`.
+ */
+import type { BytesLike } from "../args.ts";
+import type { FamilyNumber } from "../constants.ts";
+import { io, ioName, ioWords, IO_NAME_WORD } from "../native.ts";
+import { type Family, nameFamily } from "./family.ts";
+import { inet, type InetAddress } from "./inet.ts";
+import { inet6, type Inet6Address, type Inet6AddressLike } from "./inet6.ts";
+import { other, type OtherAddress } from "./other.ts";
+import { unix, type UnixAddress } from "./unix.ts";
+
+/** The address that each family's sockets give, by the name of the family; `other` are those without a codec here. */
+export interface AddressTypes {
+  AF_INET: InetAddress;
+  AF_INET6: Inet6Address;
+  AF_UNIX: UnixAddress;
+  other: OtherAddress;
+}
+
+/** The address that each family's sockets take. */
+export interface AddressArguments {
+  AF_INET: InetAddress;
+  AF_INET6: Inet6AddressLike;
+  AF_UNIX: UnixAddress | NodeJS.ArrayBufferView | ArrayBufferLike;
+  other: readonly [family: number, data: BytesLike];
+}
+
+/** The name of a family that has a type here: `"AF_INET"`. */
+export type FamilyName = keyof AddressTypes;
+
+/** What a socket of the family gives as an address; any address where the family is not known. */
+export type AddressOf<Name extends FamilyName> = AddressTypes[Name];
+
+/** What a socket of the family takes as an address. */
+export type AddressArgument<Name extends FamilyName> = AddressArguments[Name];
+
+/** Any address. */
+export type Address = AddressTypes[FamilyName];
+
+/** A family's constant: what `new Socket(AF_INET6)` infers its address type from. */
+export type FamilyConstant<Name extends string> = FamilyNumber<Name>;
+
+const families: readonly Family[] = [inet, inet6, unix];
+
+const registry = new Map<number | undefined, Family>(families.map((family) => [family.family, family]));
+
+/** The codec of a family; that of unknown ones where it has no file. */
+export function familyOf(family: number): Family {
+  return registry.get(family) ?? other;
+}
+
+/**
+ * Addresses decoded lately, by a hash of their bytes: a peer that repeats costs a comparison of words and no string. The
+ * addresses are frozen, because every caller gets the same one.
+ */
+interface Known {
+  words: Int32Array;
+  length: number;
+  proto: number;
+  address: unknown;
+}
+const KNOWN = 1024; // a power of two
+const known: (Known | undefined)[] = new Array<Known | undefined>(KNOWN).fill(undefined);
+
+/**
+ * The address that the last call left in the block of results; null where it left none.
+ *
+ * A name that is too short for its family comes as bytes: data that was received with it is not lost for that.
+ */
+export function decodeName(proto: number): unknown {
+  const length = ioWords[0]!;
+  if (length <= 0) return null;
+  const end = IO_NAME_WORD + ((length + 3) >> 2);
+  let hash = length ^ proto;
+  for (let i = IO_NAME_WORD; i < end; i++) hash = Math.imul(hash ^ ioWords[i]!, 0x9e3779b1);
+  const slot = (hash ^ (hash >>> 15)) & (KNOWN - 1);
+  const entry = known[slot];
+  if (entry !== undefined && entry.length === length && entry.proto === proto) {
+    const words = entry.words;
+    let i = 0;
+    while (i < words.length && words[i] === ioWords[IO_NAME_WORD + i]) i++;
+    if (i === words.length) return entry.address;
+  }
+  const address =
+    familyOf(nameFamily(ioName)).decode(ioName, length, proto) ?? other.decode(ioName, length, proto) ?? null;
+  if (isShareable(address)) {
+    known[slot] = { words: ioWords.slice(IO_NAME_WORD, end), length, proto, address: Object.freeze(address) };
+  }
+  return address;
+}
+
+/** Bytes cannot be frozen: an address that holds some is made anew for each caller. */
+function isShareable(address: unknown): boolean {
+  return typeof address === "string" || (Array.isArray(address) && !address.some((field) => typeof field === "object"));
+}
+
+/** The address in a packed name that did not come by the block of results. */
+export function decodePacked(name: Uint8Array, proto: number): unknown {
+  io.fill(0, IO_NAME_WORD * 4);
+  ioName.set(name.subarray(0, ioName.length));
+  ioWords[0] = Math.min(name.length, ioName.length);
+  return decodeName(proto);
+}
+
+export type { InetAddress, Inet6Address, Inet6AddressLike, OtherAddress, UnixAddress };

@@ -1,0 +1,84 @@
+/**
+ * The whole BSD socket interface for Bun: every name that a user imports.
+ *
+ * @module
+ */
+export type { BytesLike } from "./args.ts";
+export * from "./constants.ts";
+export {
+  CMSG_LEN,
+  CMSG_SPACE,
+  htonl,
+  htons,
+  inet_aton,
+  inet_ntoa,
+  inet_ntop,
+  inet_pton,
+  ntohl,
+  ntohs,
+} from "./convert.ts";
+export {
+  close,
+  type ConnectionOptions,
+  createConnection,
+  createServer,
+  dup,
+  fromfd,
+  hasDualstackIPv6,
+  hasIPv6,
+  recvFds,
+  sendFds,
+  type ServerOptions,
+  socketpair,
+} from "./create.ts";
+export {
+  BlockingIOError,
+  BrokenPipeError,
+  ConnectionAbortedError,
+  ConnectionRefusedError,
+  ConnectionResetError,
+  error,
+  FileExistsError,
+  FileNotFoundError,
+  gaierror,
+  herror,
+  InterruptedError,
+  OSError,
+  type OSErrorDetails,
+  PermissionError,
+  timeout,
+  TimeoutError,
+} from "./errors.ts";
+export type {
+  Address,
+  AddressArgument,
+  AddressOf,
+  AddressTypes,
+  FamilyConstant,
+  FamilyName,
+} from "./families/index.ts";
+export type { InetAddress } from "./families/inet.ts";
+export type { Inet6Address, Inet6AddressLike } from "./families/inet6.ts";
+export type { OtherAddress } from "./families/other.ts";
+export type { UnixAddress } from "./families/unix.ts";
+export { if_indextoname, if_nameindex, if_nametoindex } from "./interfaces.ts";
+export type { FileOptions, SocketFile } from "./makefile.ts";
+export type { AncillaryData, ReceivedAncillaryData } from "./message.ts";
+export {
+  type AddressInfoEntry,
+  getaddrinfo,
+  getfqdn,
+  gethostbyaddr,
+  gethostbyname,
+  gethostbyname_ex,
+  gethostname,
+  getnameinfo,
+  getprotobyname,
+  getservbyname,
+  getservbyport,
+  type HostEntry,
+  type LookupOptions,
+  sethostname,
+} from "./names.ts";
+export type { SendableFile } from "./sendfile.ts";
+export { getdefaulttimeout, setdefaulttimeout, Socket, SocketType } from "./socket.ts";

@@ -1,0 +1,104 @@
+/**
+ * Messages: scattered and gathered data, and control messages (ancillary data). See cmsg(3), RFC 3542.
+ */
+import { bytes, integer, type BytesLike, wrongType } from "./args.ts";
+import { SCM_RIGHTS, SOL_SOCKET } from "./constants.ts";
+import { ioWords, shim } from "./native.ts";
+
+/** A control message to send: its protocol level, its type there, its data. */
+export type AncillaryData = readonly [level: number, type: number, data: BytesLike];
+
+/** A control message received. */
+export type ReceivedAncillaryData = [level: number, type: number, data: Buffer];
+
+/** The members of an iterable argument. Text and bytes are iterable too, and never meant here. */
+export function list(value: unknown, name: string, of: string): unknown[] {
+  const iterable = value as Iterable<unknown> | null;
+  if (
+    typeof iterable !== "object" ||
+    iterable === null ||
+    ArrayBuffer.isView(value) ||
+    !(Symbol.iterator in iterable)
+  ) {
+    throw wrongType(name, `an iterable of ${of}`, value);
+  }
+  return Array.from(iterable);
+}
+
+const HEAD = 12; // level, type, length
+
+/** Control messages as the shim takes them, and the room that they need as the system has them. */
+export interface Packed {
+  records: Uint8Array;
+  control: Uint8Array;
+}
+
+export const nothing: Packed = { records: new Uint8Array(0), control: new Uint8Array(0) };
+
+/** Snapshots what the caller's objects say of control messages; {@link packControl} then takes the data. */
+export function readControl(ancdata: unknown): [level: number, type: number, data: unknown][] {
+  return list(ancdata, "ancdata", "[level, type, data]").map((item, i) => {
+    if (!Array.isArray(item) || item.length !== 3) throw wrongType(`ancdata[${i}]`, "[level, type, data]", item);
+    const [level, type, data] = item as unknown[];
+    return [integer(level, `ancdata[${i}][0]`), integer(type, `ancdata[${i}][1]`), data];
+  });
+}
+
+export function packControl(items: [level: number, type: number, data: unknown][]): Packed {
+  if (items.length === 0) return nothing;
+  const all = items.map(([level, type, data], i) => ({ level, type, data: bytes(data, `ancdata[${i}][2]`) }));
+  let length = 0;
+  let space = 0;
+  for (const { data } of all) {
+    length += HEAD + ((data.byteLength + 3) & ~3);
+    space += shim.bs_cmsg_space(data.byteLength);
+  }
+  const records = new Uint8Array(length);
+  const view = new DataView(records.buffer);
+  let at = 0;
+  for (const { level, type, data } of all) {
+    view.setInt32(at, level, true);
+    view.setInt32(at + 4, type, true);
+    view.setInt32(at + 8, data.byteLength, true);
+    records.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at + HEAD);
+    at += HEAD + ((data.byteLength + 3) & ~3);
+  }
+  return { records, control: new Uint8Array(new ArrayBuffer(space)) };
+}
+
+/** Where a receive puts control messages, and where it says they lie; grown as it is asked for more. */
+export let control: Buffer = Buffer.from(new ArrayBuffer(0));
+export let items = new Int32Array(4);
+
+export function controlRoom(length: number): void {
+  if (control.length >= length) return;
+  control = Buffer.from(new ArrayBuffer(length));
+  items = new Int32Array(4 * (Math.ceil(length / HEAD) + 1)); // no system's header is shorter
+}
+
+/** The control messages of the receive that was just made. */
+export function receivedControl(): ReceivedAncillaryData[] {
+  const found: ReceivedAncillaryData[] = [];
+  const count = ioWords[2]!;
+  for (let i = 0; i < count; i++) {
+    const offset = items[4 * i + 2]!;
+    const length = items[4 * i + 3]!;
+    const data = Buffer.allocUnsafeSlow(length);
+    control.copy(data, 0, offset, offset + length);
+    found.push([items[4 * i]!, items[4 * i + 1]!, data]);
+  }
+  if (ioWords[3] !== 0) {
+    process.emitWarning("a control message was longer than its buffer and was cut", "RuntimeWarning");
+  }
+  return found;
+}
+
+/** The descriptors in control messages; a number that was cut at the end is left out. */
+export function descriptorsIn(ancdata: readonly ReceivedAncillaryData[]): number[] {
+  const found: number[] = [];
+  for (const [level, type, data] of ancdata) {
+    if (level !== SOL_SOCKET || type !== SCM_RIGHTS) continue;
+    for (let at = 0; at + 4 <= data.length; at += 4) found.push(data.readInt32LE(at));
+  }
+  return found;
+}

@@ -1,0 +1,90 @@
+/**
+ * `Socket.sendfile`: a file's bytes on a stream, by sendfile(2) where the file is regular.
+ */
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
+import { INT_MAX, text, wrongType } from "./args.ts";
+import { SOCK_STREAM } from "./constants.ts";
+import { systemError } from "./errors.ts";
+import { shim } from "./native.ts";
+import type { Socket } from "./socket.ts";
+
+/** What `sendfile` takes: a path, a `Bun.file` of one, a `FileHandle`, or a descriptor. */
+export type SendableFile = string | Blob | Pick<FileHandle, "fd"> | number;
+
+/** Read at once where the system cannot send by itself. */
+const CHUNK = 65536;
+
+/**
+ * @param offset - The first byte to send; where the file is not regular and it is 0, from its position on.
+ * @param count - How many bytes, null for all.
+ */
+export function sendFile(sock: Socket, file: SendableFile, offset: number, count: number | null): number {
+  const source = sourceOf(file);
+  if (sock.type !== SOCK_STREAM) throw new RangeError("sendfile: only SOCK_STREAM sockets can send files");
+  if (sock.gettimeout() === 0) throw new RangeError("sendfile: the socket is non-blocking");
+  if (typeof source === "number") return sendFrom(sock, source, offset, count, true);
+  const fd = openSync(source, "r");
+  try {
+    return sendFrom(sock, fd, offset, count, false);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A path to open, or a descriptor that is open already. */
+function sourceOf(file: unknown): string | number {
+  if (typeof file === "string") return text(file, "file");
+  if (typeof file === "number") {
+    if (!Number.isInteger(file) || file < 0 || file > INT_MAX) throw wrongType("file", "a descriptor", file);
+    return file;
+  }
+  if (file instanceof Blob) {
+    const path: unknown = Reflect.get(file, "name");
+    if (typeof path !== "string") throw wrongType("file", "a Bun.file of a path (or the descriptor itself)", file);
+    // A slice has the name of the whole file, and does not tell where it begins.
+    const size = statSync(path, { throwIfNoEntry: false })?.size;
+    if (size !== undefined && size > 0 && file.size < size) {
+      throw wrongType("file", "a whole file (offset and count say which part)", file);
+    }
+    return path;
+  }
+  const fd: unknown = typeof file === "object" && file !== null ? Reflect.get(file, "fd") : undefined;
+  if (typeof fd === "number" && Number.isInteger(fd) && fd >= 0) return fd;
+  throw wrongType("file", "a path, a Bun.file, a FileHandle or a descriptor", file);
+}
+
+function sendFrom(sock: Socket, fd: number, offset: number, count: number | null, keepPosition: boolean): number {
+  let sent = 0;
+  const left = () => (count === null ? INT_MAX : Math.min(count - sent, INT_MAX));
+  if (!fstatSync(fd).isFile()) return sendByReading(sock, fd, offset, count);
+  try {
+    while (left() > 0) {
+      const n = shim.bs_sendfile(sock.fileno(), fd, offset + sent, left(), sock.gettimeout() ?? -1);
+      if (n < 0) throw systemError("sendfile", n);
+      if (n === 0) break;
+      sent += n;
+    }
+  } finally {
+    if (keepPosition) shim.bs_seek(fd, offset + sent);
+  }
+  return sent;
+}
+
+/** Pipes, devices, the made-up files of /proc: read at their position. */
+function sendByReading(sock: Socket, fd: number, offset: number, count: number | null): number {
+  if (offset > 0) {
+    const r = shim.bs_seek(fd, offset);
+    if (r < 0) throw systemError("lseek", r);
+  }
+  const chunk = Buffer.allocUnsafeSlow(count === null ? CHUNK : Math.min(count, CHUNK));
+  let sent = 0;
+  while (count === null || sent < count) {
+    const wanted = count === null ? CHUNK : Math.min(count - sent, CHUNK);
+    const n = readSync(fd, chunk, 0, wanted, null);
+    if (n === 0) break;
+    sock.sendall(chunk.subarray(0, n));
+    sent += n;
+  }
+  return sent;
+}
