@@ -2,6 +2,7 @@
  * The one validator of arguments: TypeError for a wrong type, RangeError for a wrong value, before any system call, with
  * the argument's name and what it got.
  */
+import { isAnyArrayBuffer, isTypedArray } from "node:util/types";
 
 export const INT_MIN = -0x8000_0000;
 export const INT_MAX = 0x7fff_ffff;
@@ -15,8 +16,12 @@ export function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
   if (typeof value === "bigint") return `${value}n`;
   if (value === null || typeof value !== "object") return typeof value === "function" ? "a function" : String(value);
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  return `a ${Object.getPrototypeOf(value)?.constructor?.name ?? "bare object"}`;
+  try {
+    if (Array.isArray(value)) return `an array of ${value.length}`;
+    return `a ${Object.getPrototypeOf(value)?.constructor?.name ?? "bare object"}`;
+  } catch {
+    return "an object that does not tell"; // a Proxy or a getter that throws shall not hide what was wrong
+  }
 }
 
 /** A TypeError that names the argument, what it should be, and what it is. */
@@ -49,10 +54,11 @@ export function descriptor(value: unknown, name: string): number {
   return integer(value, name, 0);
 }
 
-/** A string without NUL, which no name of the system can hold. */
+/** A string without NUL, which no name of the system can hold, and without halves of surrogate pairs, which have no UTF-8. */
 export function text(value: unknown, name: string): string {
   if (typeof value !== "string") throw wrongType(name, "a string", value);
   if (value.includes("\0")) throw wrongValue(name, "a string without NUL", value);
+  if (!value.isWellFormed()) throw wrongValue(name, "text without halves of surrogates", value);
   return value;
 }
 
@@ -90,34 +96,68 @@ export function seconds(value: unknown, name: string): number | null {
   if (!(value >= 0 && value <= TIMEOUT_MAX)) {
     throw wrongValue(name, `a number of seconds from 0 to ${TIMEOUT_MAX}`, value);
   }
-  return value;
+  return value + 0; // -0 is 0
 }
 
-/** A view that still has its memory. Those of length 0 are rare, and the only ones that may have lost it. */
-function viewOf(view: NodeJS.ArrayBufferView, name: string): NodeJS.ArrayBufferView {
+// The engine's own getters: those of a caller's subclass could lie, and run code in the middle of a call.
+const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as object;
+const own = (prototype: object, name: string) =>
+  Object.getOwnPropertyDescriptor(prototype, name)!.get as (this: ArrayBufferView) => unknown;
+const typedLength = own(typedArrayPrototype, "byteLength") as (this: ArrayBufferView) => number;
+const typedOffset = own(typedArrayPrototype, "byteOffset") as (this: ArrayBufferView) => number;
+const typedBuffer = own(typedArrayPrototype, "buffer") as (this: ArrayBufferView) => ArrayBufferLike;
+const dataLength = own(DataView.prototype, "byteLength") as (this: ArrayBufferView) => number;
+const dataOffset = own(DataView.prototype, "byteOffset") as (this: ArrayBufferView) => number;
+const dataBuffer = own(DataView.prototype, "buffer") as (this: ArrayBufferView) => ArrayBufferLike;
+const { indexOf } = Uint8Array.prototype;
+
+/** A view's memory, whatever its class says. */
+export function bufferOf(view: NodeJS.ArrayBufferView): ArrayBufferLike {
+  return isTypedArray(view) ? typedBuffer.call(view) : dataBuffer.call(view);
+}
+
+/** How many bytes a view has, whatever its class says. */
+export function byteLengthOf(view: NodeJS.ArrayBufferView): number {
+  return isTypedArray(view) ? typedLength.call(view) : dataLength.call(view);
+}
+
+/** A view's bytes, as a `Uint8Array` on the same memory. */
+export function bytesOf(view: NodeJS.ArrayBufferView): Uint8Array {
+  return isTypedArray(view)
+    ? new Uint8Array(typedBuffer.call(view), typedOffset.call(view), typedLength.call(view))
+    : new Uint8Array(dataBuffer.call(view), dataOffset.call(view), dataLength.call(view));
+}
+
+/** A view that still has its memory. Runs no code of the caller's. */
+export function present<View extends NodeJS.ArrayBufferView>(view: View, name: string): View {
   try {
     // A DataView throws by itself; a typed array says 0, and throws only where its methods are used.
-    if (view.byteLength === 0 && !(view instanceof DataView)) Uint8Array.prototype.indexOf.call(view as Uint8Array, 0);
+    if (byteLengthOf(view) === 0 && isTypedArray(view)) indexOf.call(view as Uint8Array, 0);
   } catch {
     throw new TypeError(`${name}: its ArrayBuffer is detached, or has shrunk below it`);
   }
   return view;
 }
 
-/** The bytes of an argument, without a copy unless it is a string. */
+/** The bytes of an argument, without a copy unless it is a string. Runs no code of the caller's. */
 export function bytes(value: unknown, name: string): NodeJS.ArrayBufferView {
-  if (ArrayBuffer.isView(value)) return viewOf(value as NodeJS.ArrayBufferView, name);
+  if (ArrayBuffer.isView(value)) return present(value as NodeJS.ArrayBufferView, name);
   if (typeof value === "string") return Buffer.from(value);
-  if (value instanceof ArrayBuffer) {
-    if (value.detached) throw new TypeError(`${name}: the ArrayBuffer is detached`);
+  if (!isAnyArrayBuffer(value)) throw wrongType(name, "a string, an ArrayBufferView or an ArrayBuffer", value);
+  try {
     return new Uint8Array(value);
+  } catch {
+    throw new TypeError(`${name}: the ArrayBuffer is detached`);
   }
-  if (value instanceof SharedArrayBuffer) return new Uint8Array(value);
-  throw wrongType(name, "a string, an ArrayBufferView or an ArrayBuffer", value);
 }
 
 /** A view that can be written to. */
 export function writable(value: unknown, name: string): NodeJS.ArrayBufferView {
   if (!ArrayBuffer.isView(value)) throw wrongType(name, "an ArrayBufferView", value);
-  return viewOf(value as NodeJS.ArrayBufferView, name);
+  return present(value as NodeJS.ArrayBufferView, name);
+}
+
+/** The bytes of an element of a list: {@link bytes}, its name made only where it is needed. */
+export function bytesAt(value: unknown, list: string, index: number): NodeJS.ArrayBufferView {
+  return isTypedArray(value) && typedLength.call(value) > 0 ? value : bytes(value, `${list}[${index}]`);
 }

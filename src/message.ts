@@ -1,8 +1,8 @@
 /**
  * Messages: scattered and gathered data, and control messages (ancillary data). See cmsg(3), RFC 3542.
  */
-import { bytes, integer, type BytesLike, wrongType } from "./args.ts";
-import { SCM_RIGHTS, SOL_SOCKET } from "./constants.ts";
+import { bytes, bytesOf, INT_MAX, integer, type BytesLike, wrongType, wrongValue } from "./args.ts";
+import { SCM_PIDFD, SCM_RIGHTS, SOL_SOCKET } from "./constants.ts";
 import { ioWords, shim } from "./native.ts";
 
 /** A control message to send: its protocol level, its type there, its data. */
@@ -18,14 +18,17 @@ export function list(value: unknown, name: string, of: string): unknown[] {
     typeof iterable !== "object" ||
     iterable === null ||
     ArrayBuffer.isView(value) ||
-    !(Symbol.iterator in iterable)
+    typeof iterable[Symbol.iterator] !== "function"
   ) {
     throw wrongType(name, `an iterable of ${of}`, value);
   }
-  return Array.from(iterable);
+  return [...iterable];
 }
 
 const HEAD = 12; // level, type, length
+
+/** The most data that CMSG_LEN and CMSG_SPACE can add to and stay an int. */
+export const CMSG_MAX = INT_MAX - 64;
 
 /** Control messages as the shim takes them, and the room that they need as the system has them. */
 export interface Packed {
@@ -46,22 +49,23 @@ export function readControl(ancdata: unknown): [level: number, type: number, dat
 
 export function packControl(items: [level: number, type: number, data: unknown][]): Packed {
   if (items.length === 0) return nothing;
-  const all = items.map(([level, type, data], i) => ({ level, type, data: bytes(data, `ancdata[${i}][2]`) }));
+  const all = items.map(([level, type, data], i) => ({ level, type, data: bytesOf(bytes(data, `ancdata[${i}][2]`)) }));
   let length = 0;
   let space = 0;
   for (const { data } of all) {
-    length += HEAD + ((data.byteLength + 3) & ~3);
-    space += shim.bs_cmsg_space(data.byteLength);
+    length += HEAD + Math.ceil(data.length / 4) * 4;
+    space += data.length > CMSG_MAX ? Infinity : shim.bs_cmsg_space(data.length);
   }
+  if (space > INT_MAX) throw wrongValue("ancdata", `at most ${INT_MAX} bytes with its headers`, `${length} bytes`);
   const records = new Uint8Array(length);
   const view = new DataView(records.buffer);
   let at = 0;
   for (const { level, type, data } of all) {
     view.setInt32(at, level, true);
     view.setInt32(at + 4, type, true);
-    view.setInt32(at + 8, data.byteLength, true);
-    records.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at + HEAD);
-    at += HEAD + ((data.byteLength + 3) & ~3);
+    view.setInt32(at + 8, data.length, true);
+    records.set(data, at + HEAD);
+    at += HEAD + ((data.length + 3) & ~3);
   }
   return { records, control: new Uint8Array(new ArrayBuffer(space)) };
 }
@@ -70,7 +74,11 @@ export function packControl(items: [level: number, type: number, data: unknown][
 export let control: Buffer = Buffer.from(new ArrayBuffer(0));
 export let items = new Int32Array(4);
 
-export function controlRoom(length: number): void {
+/** More than any system lets come with one message: who asks for more shall not cost the process that much memory. */
+const CONTROL_MAX = 1 << 20;
+
+export function controlRoom(wanted: number): void {
+  const length = Math.min(wanted, CONTROL_MAX);
   if (control.length >= length) return;
   control = Buffer.from(new ArrayBuffer(length));
   items = new Int32Array(4 * (Math.ceil(length / HEAD) + 1)); // no system's header is shorter
@@ -88,16 +96,31 @@ export function receivedControl(): ReceivedAncillaryData[] {
     found.push([items[4 * i]!, items[4 * i + 1]!, data]);
   }
   if (ioWords[3] !== 0) {
-    process.emitWarning("a control message was longer than its buffer and was cut", "RuntimeWarning");
+    queueMicrotask(warnOfCut); // not now: nothing of the caller's runs before the block of results has been read
   }
   return found;
 }
 
-/** The descriptors in control messages; a number that was cut at the end is left out. */
-export function descriptorsIn(ancdata: readonly ReceivedAncillaryData[]): number[] {
+function warnOfCut(): void {
+  process.emitWarning("a control message was longer than its buffer and was cut", "RuntimeWarning");
+}
+
+/** Closes the descriptors that came with the receive that was just made: nobody will get to know of them. */
+export function closeReceived(): void {
+  const ancdata = receivedControl();
+  for (const type of [SCM_RIGHTS, SCM_PIDFD]) closeDescriptors(ancdata, type);
+}
+
+/** Closes the descriptors that came in control messages of a type. */
+export function closeDescriptors(ancdata: readonly ReceivedAncillaryData[], type: number): void {
+  for (const fd of descriptorsIn(ancdata, type)) shim.bs_close(fd);
+}
+
+/** The descriptors in control messages of a type; a number that was cut at the end is left out. */
+export function descriptorsIn(ancdata: readonly ReceivedAncillaryData[], wanted = SCM_RIGHTS): number[] {
   const found: number[] = [];
   for (const [level, type, data] of ancdata) {
-    if (level !== SOL_SOCKET || type !== SCM_RIGHTS) continue;
+    if (level !== SOL_SOCKET || type !== wanted) continue;
     for (let at = 0; at + 4 <= data.length; at += 4) found.push(data.readInt32LE(at));
   }
   return found;

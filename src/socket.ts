@@ -5,12 +5,16 @@ import {
   type BytesLike,
   bits,
   bytes,
+  bytesAt,
+  byteLengthOf,
+  bytesOf,
   descriptor,
   flag,
   INT_MAX,
   INT_MIN,
   integer,
   options,
+  present,
   seconds,
   UINT_MAX,
   writable,
@@ -22,7 +26,6 @@ import {
   AF_INET,
   EAGAIN,
   EBADF,
-  MSG_TRUNC,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_STREAM,
@@ -42,9 +45,9 @@ import { outName } from "./families/family.ts";
 import { type FileOptions, openSocketFile, type SocketFile } from "./makefile.ts";
 import {
   type AncillaryData,
+  closeReceived,
   control,
   controlRoom,
-  descriptorsIn,
   items,
   list,
   nothing,
@@ -54,6 +57,7 @@ import {
   type ReceivedAncillaryData,
 } from "./message.ts";
 import { io, ioWords, shim, slicesOf, TIMED_OUT } from "./native.ts";
+import { room, taken } from "./room.ts";
 import { sendFile, type SendableFile } from "./sendfile.ts";
 
 /** No timeout: the descriptor is blocking, and the system waits as long as it takes. */
@@ -101,14 +105,16 @@ export function setdefaulttimeout(timeout: number | null): void {
 interface Handle {
   /** -1 once it is closed or detached. */
   fd: number;
-  readonly label: string;
+  readonly family: number;
+  readonly type: number;
 }
 
 /** Sockets that were collected without having been closed. */
 const forgotten = new FinalizationRegistry<Handle>((handle) => {
   if (handle.fd < 0) return;
   shim.bs_close(handle.fd);
-  process.emitWarning(`unclosed ${handle.label}, fd ${handle.fd}`, "ResourceWarning");
+  const what = `${familyName(handle.family)} ${kindName(handle.type)}`;
+  process.emitWarning(`unclosed Socket <fd ${handle.fd}, ${what}>`, "ResourceWarning");
   handle.fd = -1;
 });
 
@@ -121,35 +127,6 @@ class Made {
     readonly proto: number,
     readonly timeout: number,
   ) {}
-}
-
-/**
- * Where data is received before its size is known, so that what is returned is no larger than what came. Each thread has
- * its own.
- */
-let scratch = Buffer.allocUnsafeSlow(65536);
-const SCRATCH_MAX = 1 << 20;
-
-/** Room for a receive of more than {@link scratch} holds. */
-function largeRoom(size: number): Buffer {
-  if (size > SCRATCH_MAX) return Buffer.allocUnsafeSlow(size);
-  return (scratch = Buffer.allocUnsafeSlow(SCRATCH_MAX));
-}
-
-/** Room for `size` bytes. MSG_TRUNC may leave it unwritten: nobody shall see there what came before. */
-function room(size: number, flags: number): Buffer {
-  const into = size <= scratch.length ? scratch : largeRoom(size);
-  if (flags & MSG_TRUNC) into.fill(0, 0, size);
-  return into;
-}
-
-/** What was received: `length` bytes, but never more than were asked for (MSG_TRUNC tells the datagram's own length). */
-function taken(from: Buffer, length: number, size: number): Buffer {
-  const n = length < size ? length : size;
-  if (n === from.length && from !== scratch) return from;
-  const data = Buffer.allocUnsafeSlow(n);
-  from.copy(data, 0, 0, n);
-  return data;
 }
 
 /**
@@ -208,7 +185,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     this.#type = made.type & ~TYPE_FLAGS;
     this.#proto = made.proto;
     this.#timeout = made.timeout;
-    this.#handle = { fd: made.fd, label: `${kindName(this.#type)} socket of ${familyName(made.family)}` };
+    this.#handle = { fd: made.fd, family: made.family, type: this.#type };
     forgotten.register(this, this.#handle);
   }
 
@@ -302,7 +279,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   connectEx(address: AddressArgument<Name>): number {
     const length = familyOf(this.#family).encode(address, "connect", this.#proto);
     const r = shim.bs_connect(this.#handle.fd, outName, length, this.#timeout);
-    return r === TIMED_OUT ? EAGAIN : -r;
+    return r === TIMED_OUT ? EAGAIN : Math.abs(r);
   }
 
   /**
@@ -458,16 +435,17 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @returns The call's own result, 0 as a rule.
    * @throws OSError: ENOTTY, EINVAL, ENODEV.
    */
-  ioctl(request: number, argument: number | NodeJS.ArrayBufferView = 0): number {
+  ioctl(request: number, argument?: number | NodeJS.ArrayBufferView): number {
     const number = integer(request, "request", INT_MIN, UINT_MAX) >>> 0;
     let r: number;
-    if (typeof argument === "number") {
+    if (arguments.length < 2) {
+      r = shim.bs_ioctl_int(this.#handle.fd, number, 0);
+    } else if (typeof argument === "number") {
       const value = integer(argument, "argument", INT_MIN, UINT_MAX) | 0;
       r = shim.bs_ioctl_int(this.#handle.fd, number, value);
     } else {
-      const view = writable(argument, "argument");
       // The system writes as much as the request says, not as much as the view has: it writes to a larger copy.
-      const own = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+      const own = bytesOf(writable(argument, "argument"));
       const copy = new Uint8Array(own.length + 16384);
       copy.set(own);
       r = shim.bs_ioctl(this.#handle.fd, number, copy);
@@ -490,18 +468,38 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   }
 
   /**
-   * A file over the socket: buffered, and text where the mode has no `b`.
+   * A file over the socket: text, or bytes where the mode has a `b`; with a buffer, unless there shall be none.
    *
-   * The file keeps the descriptor open; the socket's timeout is its own, but after a timeout a buffered file may have lost
-   * what it had read, and says so by refusing to read on. The socket must not be non-blocking.
+   * The file keeps the descriptor open: it is closed once the socket and all of its files are. The file has the socket's
+   * timeout; after a timeout, reads that would have to receive fail. The socket should not be non-blocking.
    *
-   * @param mode - `r`, `w`, both, and `b` for bytes.
-   * @param buffering - Bytes to buffer; 0 is none (bytes only), 1 flushes text at each line, -1 or null is 8192.
-   * @param options - `encoding`, `errors` and `newline` of text, and `buffering` by name.
+   * @param mode - `r` (the default), `w` or both, and `b` for bytes.
+   * @param buffering - The size of the buffer in bytes; -1 or `null` (the default) is 8192. 0 is none, for bytes only; 1 is
+   *   line buffering for text: what is written is sent at each line.
+   * @param options - `encoding`, `errors` and `newline` of text, and `buffering` where it is not given before.
+   * @throws TypeError, RangeError for anything else.
+   *
+   * @example
+   * ```ts
+   * import { socketpair } from "berkeley-sockets";
+   * const [a, b] = socketpair();
+   * a.send("one\r\ntwo\r\n");
+   * a.close();
+   * using file = b.makefile();
+   * console.log(file.readlines()); // [ "one\n", "two\n" ]
+   * b.close();
+   * ```
    */
-  makefile<M extends string = "r">(mode?: M, buffering?: number | null, options?: FileOptions): SocketFile<M>;
-  makefile<M extends string = "r">(mode: M, options: FileOptions & { buffering?: number | null }): SocketFile<M>;
-  makefile(...args: unknown[]): SocketFile<string> {
+  makefile<Mode extends string = "r", Buffering extends number | null = null>(
+    mode?: Mode,
+    buffering?: Buffering,
+    options?: FileOptions,
+  ): SocketFile<Mode, Buffering>;
+  makefile<Mode extends string = "r", Buffering extends number | null = null>(
+    mode: Mode,
+    options: FileOptions & { buffering?: Buffering },
+  ): SocketFile<Mode, Buffering>;
+  makefile(...args: unknown[]): SocketFile<string, number> {
     const file = openSocketFile(this, () => this.#fileClosed(), args);
     this.#files++;
     return file;
@@ -561,7 +559,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   recvInto(buffer: NodeJS.ArrayBufferView, nbytes?: number, flags?: number): number {
     const f = flags === undefined && arguments.length < 3 ? 0 : bits(flags, "flags");
     const view = writable(buffer, "buffer");
-    const size = nbytes === undefined && arguments.length < 2 ? view.byteLength : portion(nbytes, view);
+    const size = nbytes === undefined && arguments.length < 2 ? byteLengthOf(view) : portion(nbytes, view);
     if (size === 0) return this.#empty("recv").length;
     const n = shim.bs_recv(this.#handle.fd, view, view, size, f, this.#timeout);
     if (n < 0) throw systemError("recv", n);
@@ -576,7 +574,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   ): [nbytes: number, address: AddressOf<Name>] {
     const f = flags === undefined && arguments.length < 3 ? 0 : bits(flags, "flags");
     const view = writable(buffer, "buffer");
-    const size = nbytes === undefined && arguments.length < 2 ? view.byteLength : portion(nbytes, view);
+    const size = nbytes === undefined && arguments.length < 2 ? byteLengthOf(view) : portion(nbytes, view);
     const n = shim.bs_recvfrom(this.#handle.fd, view, view, size, f, io, this.#timeout);
     if (n < 0) throw systemError("recvfrom", n);
     return [n, this.#address()];
@@ -603,7 +601,12 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const f = flags === undefined && arguments.length < 3 ? 0 : bits(flags, "flags");
     const into = room(size, f);
     const n = this.#receiveMessage(into, size, noSlices, 0, space, f);
-    return this.#message(() => taken(into, n, size));
+    try {
+      return [taken(into, n, size), receivedControl(), ioWords[1]!, this.#address()];
+    } catch (error) {
+      closeReceived();
+      throw error;
+    }
   }
 
   /**
@@ -623,7 +626,12 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const only = views.length === 1 ? views[0]! : noBytes;
     const slices = views.length > 1 ? slicesOf(views) : noSlices;
     const n = this.#receiveMessage(only, INT_MAX, slices, slices.length / 4, space, f);
-    return this.#message(() => n);
+    try {
+      return [n, receivedControl(), ioWords[1]!, this.#address()];
+    } catch (error) {
+      closeReceived();
+      throw error;
+    }
   }
 
   #receiveMessage(
@@ -643,18 +651,6 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     );
     if (n < 0) throw systemError("recvmsg", n);
     return n;
-  }
-
-  /** What came with a message. Whatever goes wrong from here on, no descriptor that came with it stays open. */
-  #message<T>(data: () => T): [data: T, ancdata: ReceivedAncillaryData[], flags: number, address: AddressOf<Name>] {
-    const flags = ioWords[1]!;
-    const ancdata = receivedControl();
-    try {
-      return [data(), ancdata, flags, this.#address()];
-    } catch (error) {
-      for (const fd of descriptorsIn(ancdata)) shim.bs_close(fd);
-      throw error;
-    }
   }
 
   /**
@@ -694,8 +690,9 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   sendto(data: BytesLike, second: unknown, third?: unknown): number {
     const address = arguments.length > 2 ? third : second;
     const f = arguments.length > 2 ? bits(second, "flags") : 0;
-    const length = familyOf(this.#family).encode(address, "sendto", this.#proto);
     const view = bytes(data, "data");
+    const length = familyOf(this.#family).encode(address, "sendto", this.#proto);
+    present(view, "data"); // a getter of the address may have taken its memory
     const n = shim.bs_sendto(this.#handle.fd, view, view, f, outName, length, this.#timeout);
     if (n < 0) throw systemError("sendto", n, address);
     return n;
@@ -720,10 +717,11 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const messages = arguments.length < 2 ? [] : readControl(ancdata);
     const f = flags === undefined && arguments.length < 3 ? 0 : bits(flags, "flags");
     const to = address === null || arguments.length < 4;
-    const length = to ? 0 : familyOf(this.#family).encode(address, "sendmsg", this.#proto);
-    // From here on nothing of the caller's runs, so that no view can lose its memory any more.
-    const views = given.map((piece, i) => bytes(piece, `buffers[${i}]`));
+    const pieces = given.map((piece, i) => bytesAt(piece, "buffers", i));
     const { records, control } = messages.length === 0 ? nothing : packControl(messages);
+    const length = to ? 0 : familyOf(this.#family).encode(address, "sendmsg", this.#proto);
+    // From here on nothing of the caller's runs; a getter of the address may have taken a view's memory.
+    const views = to ? pieces : pieces.map((piece, i) => bytesAt(piece, "buffers", i));
     const only = views.length === 1 ? views[0]! : noBytes;
     const slices = views.length > 1 ? slicesOf(views) : noSlices;
     const fd = this.#handle.fd;
@@ -814,8 +812,9 @@ function kindName(type: number): string {
 /** `nbytes` of a view: 0 is all of it. */
 function portion(nbytes: unknown, view: NodeJS.ArrayBufferView): number {
   const n = integer(nbytes, "nbytes", 0);
-  if (n > view.byteLength) throw wrongValue("nbytes", `at most the buffer's ${view.byteLength} bytes`, nbytes);
-  return n === 0 ? view.byteLength : n;
+  const length = byteLengthOf(view);
+  if (n > length) throw wrongValue("nbytes", `at most the buffer's ${length} bytes`, nbytes);
+  return n === 0 ? length : n;
 }
 
 /** Opens what the constructor's arguments say. */

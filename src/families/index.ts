@@ -51,8 +51,9 @@ export function familyOf(family: number): Family {
 }
 
 /**
- * Addresses decoded lately, by a hash of their bytes: a peer that repeats costs a comparison of words and no string. The
- * addresses are frozen, because every caller gets the same one.
+ * Addresses that came again, by a hash of their bytes: a peer that repeats costs a comparison of words and no string. These
+ * are frozen, because every caller gets the same one. An address that is seen for the first time is not kept: to freeze it
+ * costs ten times as much as to decode it.
  */
 interface Known {
   words: Int32Array;
@@ -62,6 +63,8 @@ interface Known {
 }
 const KNOWN = 1024; // a power of two
 const known: (Known | undefined)[] = new Array<Known | undefined>(KNOWN).fill(undefined);
+/** The hash that each place of {@link known} was asked for last. */
+const seen = new Int32Array(KNOWN);
 
 /**
  * The address that the last call left in the block of results; null where it left none.
@@ -84,7 +87,9 @@ export function decodeName(proto: number): unknown {
   }
   const address =
     familyOf(nameFamily(ioName)).decode(ioName, length, proto) ?? other.decode(ioName, length, proto) ?? null;
-  if (isShareable(address)) {
+  if (seen[slot] !== hash) {
+    seen[slot] = hash;
+  } else if (isShareable(address)) {
     known[slot] = { words: ioWords.slice(IO_NAME_WORD, end), length, proto, address: Object.freeze(address) };
   }
   return address;
