@@ -51,7 +51,7 @@ export const spelledOtherwise: Partial<Record<Platform, Readonly<Record<string, 
     SOL_IP: "IPPROTO_IP",
     SOL_TCP: "IPPROTO_TCP",
     SOL_UDP: "IPPROTO_UDP",
-    // Windows has no such option; Socket.setsockopt makes this request instead.
+    // Windows has a request in place of the option; CPython gives the option the request's number too.
     TCP_QUICKACK: "SIO_TCP_SET_ACK_FREQUENCY",
   },
   freebsd: {

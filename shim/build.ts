@@ -1,5 +1,6 @@
 /**
- * Builds the shim with Zig: `bun shim/build.ts` for this machine.
+ * Builds the shim with Zig: `bun shim/build.ts` for this machine, `bun shim/build.ts linux-arm64 …` for others, `--all`
+ * for every one of the table.
  *
  * A target is a row of the table: what Zig calls it, the file it makes, the source and the libraries it is linked with.
  */
@@ -82,4 +83,6 @@ if (!existsSync(zig)) {
   process.exit(1);
 }
 const named = process.argv.slice(2);
-for (const name of named.length > 0 ? named : [`${process.platform}-${process.arch}`]) await build(name);
+const host = `${process.platform}-${process.arch}`;
+for (const name of named.includes("--all") ? Object.keys(targets) : named.length > 0 ? named : [host])
+  await build(name);

@@ -45,6 +45,12 @@ static int64_t now_ns(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* The moment that many seconds from now; the end of time where the sum does not fit. */
+static int64_t due_after(double seconds) {
+  int64_t now = now_ns(), wait = (int64_t)(seconds * 1e9);
+  return wait > INT64_MAX - now ? INT64_MAX : now + wait;
+}
+
 /* A call that may wait. `due` stays 0 until the first wait, so that a call that succeeds at once reads no clock. */
 struct waiting {
   double timeout;
@@ -56,7 +62,7 @@ struct waiting {
 static int32_t wait_for(struct waiting *w, int fd, short events, int error) {
   if (error == EINTR) return 0;
   if (w->timeout <= 0 || (error != EAGAIN && error != EWOULDBLOCK)) return -error;
-  if (w->due == 0) w->due = now_ns() + (int64_t)(w->timeout * 1e9);
+  if (w->due == 0) w->due = due_after(w->timeout);
   /* Readiness that the call does not confirm (a datagram for a full Unix receiver, say) comes back at once each time:
    * a short sleep keeps it from taking the whole processor. */
   if (w->woken) poll(NULL, 0, 1);
@@ -132,7 +138,13 @@ int32_t bs_socketpair(int32_t family, int32_t type, int32_t protocol, struct bs_
   if (socketpair(family, type | SOCK_CLOEXEC, protocol, pair) < 0) return -errno;
 #else
   if (socketpair(family, type, protocol, pair) < 0) return -errno;
-  if (close_on_exec(pair[0]) < 0 || close_on_exec(pair[1]) < 0) return -errno;
+  for (int i = 0; i < 2; i++) {
+    int32_t r = close_on_exec(pair[i]);
+    if (r < 0) {
+      close(pair[1 - i]);
+      return r;
+    }
+  }
 #endif
   io->name_length = pair[0];
   io->flags = pair[1];
@@ -175,41 +187,50 @@ int32_t bs_bind(int32_t fd, const void *name, int32_t name_length) {
 
 int32_t bs_listen(int32_t fd, int32_t backlog) { return result(listen(fd, backlog)); }
 
-int32_t bs_accept(int32_t fd, struct bs_io *io, double timeout) {
+int32_t bs_accept(int32_t fd, int32_t named, struct bs_io *io, double timeout) {
   int r;
-  socklen_t length;
+  socklen_t length = 0;
+  void *name = named ? io->name : NULL;
 #if defined(SOCK_CLOEXEC)
-  RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept4(fd, (void *)io->name, &length, SOCK_CLOEXEC)), r)
+  RETRY(fd, POLLIN, timeout, (length = named ? BS_NAME_MAX : 0, accept4(fd, name, named ? &length : NULL, SOCK_CLOEXEC)), r)
 #else
-  RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept(fd, (void *)io->name, &length)), r)
+  RETRY(fd, POLLIN, timeout, (length = named ? BS_NAME_MAX : 0, accept(fd, name, named ? &length : NULL)), r)
   if ((r = close_on_exec(r)) < 0) return r;
+  bs_set_blocking(r, 1); /* macOS passes the listener's mode on */
 #endif
   set_name(io, length);
   return r;
 }
 
 int32_t bs_connect(int32_t fd, const void *name, int32_t name_length, double timeout) {
-  if (connect(fd, name, (socklen_t)name_length) == 0) return 0;
-  int error = errno;
-  /* An interrupted connect goes on in the kernel; calling it again would fail with EALREADY. */
-  if (error == EINTR ? timeout == 0 : error != EINPROGRESS || timeout <= 0) return -error;
-  int64_t due = timeout > 0 ? now_ns() + (int64_t)(timeout * 1e9) : 0;
+  int64_t due = timeout > 0 ? due_after(timeout) : 0;
   for (;;) {
-    int64_t ms = -1;
-    if (timeout > 0) {
-      int64_t left = due - now_ns();
-      if (left <= 0) return BS_TIMED_OUT;
-      ms = (left + 999999) / 1000000;
+    if (connect(fd, name, (socklen_t)name_length) == 0) return 0;
+    int error = errno;
+    if (error == EINTR ? timeout == 0 : error != EINPROGRESS || timeout <= 0) return -error;
+    /* It goes on in the kernel; calling it again would fail with EALREADY. */
+    for (;;) {
+      int64_t ms = -1;
+      if (timeout > 0) {
+        int64_t left = due - now_ns();
+        if (left <= 0) return BS_TIMED_OUT;
+        ms = (left + 999999) / 1000000;
+      }
+      struct pollfd p = {.fd = fd, .events = POLLOUT};
+      int n = poll(&p, 1, ms > INT_MAX ? INT_MAX : (int)ms);
+      if (n < 0 && errno != EINTR) return -errno;
+      if (n > 0) break;
     }
-    struct pollfd p = {.fd = fd, .events = POLLOUT};
-    int n = poll(&p, 1, ms > INT_MAX ? INT_MAX : (int)ms);
-    if (n < 0 && errno != EINTR) return -errno;
-    if (n > 0) break;
+    int32_t failure;
+    int32_t r = int_option(fd, SO_ERROR, &failure);
+    if (r < 0) return r;
+    if (failure != 0 && failure != EISCONN) return -failure;
+    if (error == EINPROGRESS) return 0;
+    /* An interrupted connect of AF_UNIX does not go on, and nobody says so: it is neither failed nor connected. */
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    if (getpeername(fd, (struct sockaddr *)&peer, &length) == 0 || errno != ENOTCONN) return 0;
   }
-  int32_t failure;
-  int32_t r = int_option(fd, SO_ERROR, &failure);
-  if (r < 0) return r;
-  return failure == EISCONN ? 0 : -failure;
 }
 
 int32_t bs_shutdown(int32_t fd, int32_t how) { return result(shutdown(fd, how)); }
@@ -315,7 +336,7 @@ int32_t bs_send(int32_t fd, const void *data, uint64_t length, int32_t flags, do
 int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags, double timeout) {
   const uint8_t *p = data;
   uint64_t left = length;
-  struct waiting w = {timeout, timeout > 0 ? now_ns() + (int64_t)(timeout * 1e9) : 0, 0};
+  struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
   do {
     ssize_t r = send(fd, p, clamp(left), flags | MSG_NOSIGNAL);
     if (r < 0) {
@@ -482,7 +503,7 @@ struct writer {
 static void put(struct writer *w, const void *bytes, size_t n) {
   size_t padded = (n + 3) & ~(size_t)3;
   if (w->at + padded <= w->length) {
-    memcpy(w->out + w->at, bytes, n);
+    if (n) memcpy(w->out + w->at, bytes, n);
     memset(w->out + w->at + n, 0, padded - n);
   }
   w->at += padded;
@@ -490,8 +511,11 @@ static void put(struct writer *w, const void *bytes, size_t n) {
 
 static void put_int(struct writer *w, int32_t value) { put(w, &value, sizeof value); }
 
+/* The reason that a resolver left in errno; some leave none, and a failure shall not look like a success. */
+static int32_t reason(void) { return errno ? -errno : -EIO; }
+
 static int32_t resolver_failed(int failure, int32_t *out) {
-  if (failure == EAI_SYSTEM) return -errno;
+  if (failure == EAI_SYSTEM) return reason();
   *out = failure;
   return -1;
 }
@@ -557,7 +581,7 @@ static int32_t put_host(const struct hostent *h, void *out, uint64_t length, int
   if (!h) {
     *failure = h_errno;
     /* NETDB_INTERNAL: the reason is in errno. */
-    return *failure == -1 ? -errno : -1;
+    return *failure == -1 ? reason() : -1;
   }
   struct writer w = {out, length, 0};
   put_name(&w, h->h_name);

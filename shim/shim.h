@@ -64,8 +64,9 @@ BS_EXPORT int32_t bs_socketpair(int32_t family, int32_t type, int32_t protocol, 
 BS_EXPORT int32_t bs_describe(int32_t fd, int32_t want, struct bs_io *io);
 BS_EXPORT int32_t bs_bind(int32_t fd, const void *name, int32_t name_length);
 BS_EXPORT int32_t bs_listen(int32_t fd, int32_t backlog);
-/* accept4(2): the new descriptor, and the peer's name in io. */
-BS_EXPORT int32_t bs_accept(int32_t fd, struct bs_io *io, double timeout);
+/* accept4(2): the new descriptor, and the peer's name in io; no name is asked for where `named` is 0, as AF_ALG wants
+ * it. */
+BS_EXPORT int32_t bs_accept(int32_t fd, int32_t named, struct bs_io *io, double timeout);
 /* connect(2). Interrupted, or in progress with a positive timeout: waits, then tells how it ended. */
 BS_EXPORT int32_t bs_connect(int32_t fd, const void *name, int32_t name_length, double timeout);
 BS_EXPORT int32_t bs_shutdown(int32_t fd, int32_t how);

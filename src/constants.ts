@@ -310,6 +310,100 @@ export const AF_X25: FamilyNumber<"AF_X25"> = /* @__PURE__ */ pick(9);
 /** Address family: packets by shared memory rings. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const AF_XDP: FamilyNumber<"AF_XDP"> = /* @__PURE__ */ pick(44);
 
+/** Address families by name and by value: `AddressFamily[2]` is `"AF_INET"`. */
+export const AddressFamily = /* @__PURE__ */ enumerate({
+  AF_BLUETOOTH,
+  AF_IPX,
+  AF_ISDN,
+  AF_ISO,
+  AF_NETLINK,
+  AF_UNIX,
+  AF_AAL5,
+  AF_ALG,
+  AF_APPLETALK,
+  AF_ARP,
+  AF_ASH,
+  AF_ATM,
+  AF_ATMPVC,
+  AF_ATMSVC,
+  AF_AX25,
+  AF_BAN,
+  AF_BRIDGE,
+  AF_BTH,
+  AF_CAIF,
+  AF_CAN,
+  AF_CCITT,
+  AF_CHAOS,
+  AF_COIP,
+  AF_DATAKIT,
+  AF_DECnet,
+  AF_DIVERT,
+  AF_DLI,
+  AF_E164,
+  AF_ECMA,
+  AF_ECONET,
+  AF_ETHER,
+  AF_FILE,
+  AF_FIREFOX,
+  AF_HYPERV,
+  AF_IB,
+  AF_ICLFXBM,
+  AF_IEEE80211,
+  AF_IEEE802154,
+  AF_IMPLINK,
+  AF_INET,
+  AF_INET6,
+  AF_INET6_SDP,
+  AF_INET_SDP,
+  AF_IPFWLOG,
+  AF_IRDA,
+  AF_IUCV,
+  AF_KCM,
+  AF_KEY,
+  AF_LAT,
+  AF_LINK,
+  AF_LLC,
+  AF_LOCAL,
+  AF_MCTP,
+  AF_MPLS,
+  AF_NATM,
+  AF_NDRV,
+  AF_NETBEUI,
+  AF_NETBIOS,
+  AF_NETGRAPH,
+  AF_NETROM,
+  AF_NFC,
+  AF_NS,
+  AF_OROUTE,
+  AF_OSI,
+  AF_PACKET,
+  AF_PHONET,
+  AF_PPP,
+  AF_PPPOX,
+  AF_PUP,
+  AF_QIPCRTR,
+  AF_RDS,
+  AF_ROSE,
+  AF_ROUTE,
+  AF_RXRPC,
+  AF_SECURITY,
+  AF_SIP,
+  AF_SLOW,
+  AF_SMC,
+  AF_SNA,
+  AF_SYSTEM,
+  AF_TCNMESSAGE,
+  AF_TCNPROCESS,
+  AF_TIPC,
+  AF_UNSPEC,
+  AF_UTUN,
+  AF_VOICEVIEW,
+  AF_VSOCK,
+  AF_WANPIPE,
+  AF_X25,
+  AF_XDP,
+});
+
 // Protocol families
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
@@ -616,6 +710,22 @@ export const SOCK_SEQPACKET: number = 5;
 
 /** Socket type: a reliable stream of bytes in both directions. See socket(2). */
 export const SOCK_STREAM: number = 1;
+
+/** Socket types by name and by value. */
+export const SocketKind = /* @__PURE__ */ enumerate({
+  SOCK_DCCP,
+  SOCK_CLOEXEC,
+  SOCK_CLOFORK,
+  SOCK_CONN_DGRAM,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_NOSIGPIPE,
+  SOCK_PACKET,
+  SOCK_RAW,
+  SOCK_RDM,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+});
 
 // Protocols
 
@@ -1570,6 +1680,48 @@ export const MSG_WAITSTREAM: number = /* @__PURE__ */ pick(undefined, 512);
 /** Flag of send and recv: send from the caller's memory without a copy. See https://docs.kernel.org/networking/msg_zerocopy.html. Linux only. */
 export const MSG_ZEROCOPY: number = /* @__PURE__ */ pick(67108864);
 
+/** Flags of send and recv by name and by value. */
+export const MsgFlag = /* @__PURE__ */ enumerate({
+  MSG_DONTROUTE,
+  MSG_MORE,
+  MSG_BCAST,
+  MSG_BTAG,
+  MSG_CMSG_CLOEXEC,
+  MSG_CMSG_CLOFORK,
+  MSG_CONFIRM,
+  MSG_CTRUNC,
+  MSG_DONTWAIT,
+  MSG_EOF,
+  MSG_EOR,
+  MSG_ERRQUEUE,
+  MSG_ETAG,
+  MSG_FASTOPEN,
+  MSG_FIN,
+  MSG_FLUSH,
+  MSG_HAVEMORE,
+  MSG_HOLD,
+  MSG_INTERRUPT,
+  MSG_MCAST,
+  MSG_NOSIGNAL,
+  MSG_NOTIFICATION,
+  MSG_OOB,
+  MSG_PARTIAL,
+  MSG_PEEK,
+  MSG_PROXY,
+  MSG_PUSH_IMMEDIATE,
+  MSG_RCVMORE,
+  MSG_RST,
+  MSG_SEND,
+  MSG_SOCK_DEVMEM,
+  MSG_SYN,
+  MSG_TRUNC,
+  MSG_TRYHARD,
+  MSG_WAITALL,
+  MSG_WAITFORONE,
+  MSG_WAITSTREAM,
+  MSG_ZEROCOPY,
+});
+
 // Ancillary data
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). FreeBSD only. */
@@ -1955,6 +2107,32 @@ export const AI_V4MAPPED: number = /* @__PURE__ */ pick(8, 2048, 2048, 2048);
 
 /** Flag of getaddrinfo: AI_V4MAPPED where the kernel supports it. See getaddrinfo(3). macOS, FreeBSD only. */
 export const AI_V4MAPPED_CFG: number = /* @__PURE__ */ pick(undefined, 512, undefined, 512);
+
+/** Flags of getaddrinfo by name and by value. */
+export const AddressInfo = /* @__PURE__ */ enumerate({
+  AI_ADDRCONFIG,
+  AI_ALL,
+  AI_CANONIDN,
+  AI_CANONNAME,
+  AI_DEFAULT,
+  AI_DISABLE_IDN_ENCODING,
+  AI_FILESERVER,
+  AI_FQDN,
+  AI_IDN,
+  AI_IDN_ALLOW_UNASSIGNED,
+  AI_IDN_USE_STD3_ASCII_RULES,
+  AI_MASK,
+  AI_NON_AUTHORITATIVE,
+  AI_NUMERICHOST,
+  AI_NUMERICSERV,
+  AI_PASSIVE,
+  AI_RETURN_PREFERRED_NAMES,
+  AI_SECURE,
+  AI_SRV,
+  AI_UNUSABLE,
+  AI_V4MAPPED,
+  AI_V4MAPPED_CFG,
+});
 
 // Reverse lookup flags
 
@@ -2463,6 +2641,166 @@ export const EXDEV: number = /* @__PURE__ */ pick(18, 18, undefined, 18, 18);
 
 /** Error number. See errno(3). Linux only. */
 export const EXFULL: number = /* @__PURE__ */ pick(54);
+
+/** Error numbers by name and by value: `Errno[error.errno]` is `error.code`. */
+export const Errno = /* @__PURE__ */ enumerate({
+  EAGAIN,
+  EDEADLK,
+  EOPNOTSUPP,
+  E2BIG,
+  EACCES,
+  EADDRINUSE,
+  EADDRNOTAVAIL,
+  EADV,
+  EAFNOSUPPORT,
+  EALREADY,
+  EAUTH,
+  EBADARCH,
+  EBADE,
+  EBADEXEC,
+  EBADF,
+  EBADFD,
+  EBADMACHO,
+  EBADMSG,
+  EBADR,
+  EBADRPC,
+  EBADRQC,
+  EBADSLT,
+  EBFONT,
+  EBUSY,
+  ECANCELED,
+  ECAPMODE,
+  ECHILD,
+  ECHRNG,
+  ECOMM,
+  ECONNABORTED,
+  ECONNREFUSED,
+  ECONNRESET,
+  EDEADLOCK,
+  EDESTADDRREQ,
+  EDEVERR,
+  EDOM,
+  EDOOFUS,
+  EDOTDOT,
+  EDQUOT,
+  EEXIST,
+  EFAULT,
+  EFBIG,
+  EFTYPE,
+  EHOSTDOWN,
+  EHOSTUNREACH,
+  EHWPOISON,
+  EIDRM,
+  EILSEQ,
+  EINPROGRESS,
+  EINTEGRITY,
+  EINTR,
+  EINVAL,
+  EIO,
+  EISCONN,
+  EISDIR,
+  EISNAM,
+  EKEYEXPIRED,
+  EKEYREJECTED,
+  EKEYREVOKED,
+  EL2HLT,
+  EL2NSYNC,
+  EL3HLT,
+  EL3RST,
+  ELIBACC,
+  ELIBBAD,
+  ELIBEXEC,
+  ELIBMAX,
+  ELIBSCN,
+  ELNRNG,
+  ELOOP,
+  EMEDIUMTYPE,
+  EMFILE,
+  EMLINK,
+  EMSGSIZE,
+  EMULTIHOP,
+  ENAMETOOLONG,
+  ENAVAIL,
+  ENEEDAUTH,
+  ENETDOWN,
+  ENETRESET,
+  ENETUNREACH,
+  ENFILE,
+  ENOANO,
+  ENOATTR,
+  ENOBUFS,
+  ENOCSI,
+  ENODATA,
+  ENODEV,
+  ENOENT,
+  ENOEXEC,
+  ENOKEY,
+  ENOLCK,
+  ENOLINK,
+  ENOMEDIUM,
+  ENOMEM,
+  ENOMSG,
+  ENONET,
+  ENOPKG,
+  ENOPOLICY,
+  ENOPROTOOPT,
+  ENOSPC,
+  ENOSR,
+  ENOSTR,
+  ENOSYS,
+  ENOTBLK,
+  ENOTCAPABLE,
+  ENOTCONN,
+  ENOTDIR,
+  ENOTEMPTY,
+  ENOTNAM,
+  ENOTRECOVERABLE,
+  ENOTSOCK,
+  ENOTSUP,
+  ENOTTY,
+  ENOTUNIQ,
+  ENXIO,
+  EOVERFLOW,
+  EOWNERDEAD,
+  EPERM,
+  EPFNOSUPPORT,
+  EPIPE,
+  EPROCLIM,
+  EPROCUNAVAIL,
+  EPROGMISMATCH,
+  EPROGUNAVAIL,
+  EPROTO,
+  EPROTONOSUPPORT,
+  EPROTOTYPE,
+  EPWROFF,
+  EQFULL,
+  ERANGE,
+  EREMCHG,
+  EREMOTE,
+  EREMOTEIO,
+  ERESTART,
+  ERFKILL,
+  EROFS,
+  ERPCMISMATCH,
+  ESHLIBVERS,
+  ESHUTDOWN,
+  ESOCKTNOSUPPORT,
+  ESPIPE,
+  ESRCH,
+  ESRMNT,
+  ESTALE,
+  ESTRPIPE,
+  ETIME,
+  ETIMEDOUT,
+  ETOOMANYREFS,
+  ETXTBSY,
+  EUCLEAN,
+  EUNATCH,
+  EUSERS,
+  EWOULDBLOCK,
+  EXDEV,
+  EXFULL,
+});
 
 // Windows errors
 
@@ -4018,532 +4356,532 @@ export const UDP_SEND_MSG_SIZE: number = /* @__PURE__ */ pick(undefined, undefin
 
 // SCTP
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ABORT: number = /* @__PURE__ */ pick(4, undefined, undefined, 512, 32768);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
 export const SCTP_ABORT_ASSOCIATION: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 6, 6);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_ACCEPT_ZERO_CHECKSUM: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 51);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ACTIVE: number = /* @__PURE__ */ pick(2, undefined, undefined, 1, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ADAPTATION_INDICATION: number = /* @__PURE__ */ pick(32775, undefined, undefined, 6);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ADAPTATION_LAYER: number = /* @__PURE__ */ pick(7, undefined, undefined, 8);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ADDR_ADDED: number = /* @__PURE__ */ pick(3, undefined, undefined, 4, 4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ADDR_AVAILABLE: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ADDR_CONFIRMED: number = /* @__PURE__ */ pick(5, undefined, undefined, 6, 6);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ADDR_MADE_PRIM: number = /* @__PURE__ */ pick(4, undefined, undefined, 5, 5);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ADDR_OVER: number = /* @__PURE__ */ pick(2, undefined, undefined, 2048, 16384);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_ADDR_POTENTIALLY_FAILED: number = /* @__PURE__ */ pick(6);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ADDR_REMOVED: number = /* @__PURE__ */ pick(2, undefined, undefined, 3, 3);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ADDR_UNREACHABLE: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ADD_STREAMS: number = /* @__PURE__ */ pick(121, undefined, undefined, 2307);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ALL_ASSOC: number = /* @__PURE__ */ pick(2, undefined, undefined, 2, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ASCONF_SUPPORTED: number = /* @__PURE__ */ pick(128, undefined, undefined, 40);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ASSOCINFO: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 3);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_ASSOC_CHANGE: number = /* @__PURE__ */ pick(32769, undefined, undefined, 1, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_ASSOC_CHANGE_DENIED: number = /* @__PURE__ */ pick(4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_ASSOC_CHANGE_FAILED: number = /* @__PURE__ */ pick(8);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ASSOC_RESET_DENIED: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ASSOC_RESET_EVENT: number = /* @__PURE__ */ pick(32779, undefined, undefined, 12);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ASSOC_RESET_FAILED: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_AUTHENTICATION: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 15);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_AUTHENTICATION_EVENT: number = /* @__PURE__ */ pick(32776, undefined, undefined, 8, 9);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_AUTHENTICATION_INDICATION: number = /* @__PURE__ */ pick(32776);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_AUTHINFO: number = /* @__PURE__ */ pick(6, undefined, undefined, 8, 8);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_ACTIVE_KEY: number = /* @__PURE__ */ pick(24, undefined, undefined, 21);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_CHUNK: number = /* @__PURE__ */ pick(21, undefined, undefined, 18);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_DEACTIVATE_KEY: number = /* @__PURE__ */ pick(35, undefined, undefined, 29);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_DELETE_KEY: number = /* @__PURE__ */ pick(25, undefined, undefined, 22);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_FREE_KEY: number = /* @__PURE__ */ pick(1, undefined, undefined, 3);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_HMAC_ID_SHA1: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_HMAC_ID_SHA256: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_KEY: number = /* @__PURE__ */ pick(23, undefined, undefined, 19);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_NEWKEY: number = /* @__PURE__ */ pick(0, undefined, undefined, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_NO_AUTH: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_AUTH_SUPPORTED: number = /* @__PURE__ */ pick(129, undefined, undefined, 39);
 
-/** SCTP option, level IPPROTO_SCTP: seconds of idleness before an association is closed. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: seconds of idleness before an association is closed. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_AUTOCLOSE: number = /* @__PURE__ */ pick(4, undefined, undefined, 5, 5);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_AUTO_ASCONF: number = /* @__PURE__ */ pick(30, undefined, undefined, 24, 27);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_BINDX_ADD_ADDR: number = /* @__PURE__ */ pick(1, undefined, undefined, 32769, 18);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_BINDX_REM_ADDR: number = /* @__PURE__ */ pick(2, undefined, undefined, 32770, 19);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_CANT_STR_ASSOC: number = /* @__PURE__ */ pick(4, undefined, undefined, 5, 5);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_COMM_LOST: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_COMM_UP: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
 export const SCTP_CONNECT_X: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32775, 30);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
 export const SCTP_CONNECT_X_COMPLETE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32777, 33);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
 export const SCTP_CONNECT_X_DELAYED: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32776, 32);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_CONTEXT: number = /* @__PURE__ */ pick(17, undefined, undefined, 26);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_CURRENT_ASSOC: number = /* @__PURE__ */ pick(1, undefined, undefined, 1, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_DATA_IO_EVENT: number = /* @__PURE__ */ pick(32768);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_DATA_SENT: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_DATA_UNSENT: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_DEFAULT_PRINFO: number = /* @__PURE__ */ pick(114, undefined, undefined, 34);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_DEFAULT_SEND_PARAM: number = /* @__PURE__ */ pick(10, undefined, undefined, 11, 24);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_DEFAULT_SNDINFO: number = /* @__PURE__ */ pick(34, undefined, undefined, 33);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_DELAYED_ACK: number = /* @__PURE__ */ pick(16);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, NetBSD only. */
 export const SCTP_DELAYED_ACK_TIME: number = /* @__PURE__ */ pick(16, undefined, undefined, undefined, 36);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_DELAYED_SACK: number = /* @__PURE__ */ pick(16, undefined, undefined, 15);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_DISABLE_FRAGMENTS: number = /* @__PURE__ */ pick(8, undefined, undefined, 9, 17);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_DSTADDRV4: number = /* @__PURE__ */ pick(7, undefined, undefined, 9, 9);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_DSTADDRV6: number = /* @__PURE__ */ pick(8, undefined, undefined, 10, 10);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ECN_SUPPORTED: number = /* @__PURE__ */ pick(130, undefined, undefined, 37);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ENABLE_CHANGE_ASSOC_REQ: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ENABLE_RESET_ASSOC_REQ: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ENABLE_RESET_STREAM_REQ: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_ENABLE_STREAM_RESET: number = /* @__PURE__ */ pick(118, undefined, undefined, 2304);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_ENABLE_STRRESET_MASK: number = /* @__PURE__ */ pick(7);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_ENABLE_VALUE_MASK: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 7);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_EOF: number = /* @__PURE__ */ pick(512, undefined, undefined, 256, 4096);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_EOR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 8192);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_EVENT: number = /* @__PURE__ */ pick(127, undefined, undefined, 30);
 
-/** SCTP option, level IPPROTO_SCTP: which notifications to receive. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: which notifications to receive. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_EVENTS: number = /* @__PURE__ */ pick(11, undefined, undefined, 12, 10);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_EXPLICIT_EOR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 27);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_EXPOSE_PF_STATE: number = /* @__PURE__ */ pick(131);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_EXPOSE_POTENTIALLY_FAILED_STATE: number = /* @__PURE__ */ pick(131);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_FRAGMENT_INTERLEAVE: number = /* @__PURE__ */ pick(18, undefined, undefined, 16);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_FUTURE_ASSOC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_GET_ASSOC_ID_LIST: number = /* @__PURE__ */ pick(29, undefined, undefined, 261);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_GET_ASSOC_NUMBER: number = /* @__PURE__ */ pick(28, undefined, undefined, 260);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_GET_ASSOC_STATS: number = /* @__PURE__ */ pick(112);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
 export const SCTP_GET_LOCAL_ADDRESSES: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32772, 14);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_GET_LOCAL_ADDRS: number = /* @__PURE__ */ pick(109);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
 export const SCTP_GET_PEER_ADDRESSES: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32771, 13);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_GET_PEER_ADDRS: number = /* @__PURE__ */ pick(108);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_GET_PEER_ADDR_INFO: number = /* @__PURE__ */ pick(15, undefined, undefined, 257, 12);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_HMAC_IDENT: number = /* @__PURE__ */ pick(22, undefined, undefined, 20);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_INACTIVE: number = /* @__PURE__ */ pick(0, undefined, undefined, 2, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_INIT: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
 
-/** SCTP option, level IPPROTO_SCTP: streams and attempts of a new association. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: streams and attempts of a new association. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_INITMSG: number = /* @__PURE__ */ pick(2, undefined, undefined, 3, 4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_INTERLEAVING_SUPPORTED: number = /* @__PURE__ */ pick(125, undefined, undefined, 4614);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_I_WANT_MAPPED_V4_ADDR: number = /* @__PURE__ */ pick(12, undefined, undefined, 13, 21);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_LOCAL_AUTH_CHUNKS: number = /* @__PURE__ */ pick(27, undefined, undefined, 259);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
 export const SCTP_MAXBURST: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 25, 28);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_MAXSEG: number = /* @__PURE__ */ pick(13, undefined, undefined, 14, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_MAX_BURST: number = /* @__PURE__ */ pick(20, undefined, undefined, 25);
 
-/** SCTP option, level IPPROTO_SCTP: send small messages at once. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: send small messages at once. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_NODELAY: number = /* @__PURE__ */ pick(3, undefined, undefined, 4, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_NOTIFICATION: number = /* @__PURE__ */ pick(32768, undefined, undefined, 16);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_NOTIFICATIONS_STOPPED_EVENT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 11);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_NRSACK_SUPPORTED: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 48);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_NXTINFO: number = /* @__PURE__ */ pick(4, undefined, undefined, 6, 6);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_PARTIAL_DELIVERY_ABORTED: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_PARTIAL_DELIVERY_EVENT: number = /* @__PURE__ */ pick(32774, undefined, undefined, 7, 7);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PARTIAL_DELIVERY_POINT: number = /* @__PURE__ */ pick(19, undefined, undefined, 17);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_PEELOFF: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32778);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_PEER_ADDR_CHANGE: number = /* @__PURE__ */ pick(32770, undefined, undefined, 2, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_PEER_ADDR_PARAMS: number = /* @__PURE__ */ pick(9, undefined, undefined, 10, 11);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PEER_ADDR_THLDS: number = /* @__PURE__ */ pick(31, undefined, undefined, 35);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_PEER_ADDR_THLDS_V2: number = /* @__PURE__ */ pick(37);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PEER_AUTH_CHUNKS: number = /* @__PURE__ */ pick(26, undefined, undefined, 258);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_PKTDROP_SUPPORTED: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 49);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_PLPMTUD_PROBE_INTERVAL: number = /* @__PURE__ */ pick(133);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_PLUGGABLE_CC: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4610);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
 export const SCTP_PLUGGABLE_SS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4611);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_POTENTIALLY_FAILED: number = /* @__PURE__ */ pick(1);
 
-/** SCTP option, level IPPROTO_SCTP: the peer's primary address. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: the peer's primary address. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_PRIMARY_ADDR: number = /* @__PURE__ */ pick(6, undefined, undefined, 7, 7);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_PRINFO: number = /* @__PURE__ */ pick(5, undefined, undefined, 7, 7);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PR_ASSOC_STATUS: number = /* @__PURE__ */ pick(115, undefined, undefined, 264);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PR_SCTP_ALL: number = /* @__PURE__ */ pick(128, undefined, undefined, 15);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
 export const SCTP_PR_SCTP_BUF: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2, 2048);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_PR_SCTP_MASK: number = /* @__PURE__ */ pick(48);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PR_SCTP_MAX: number = /* @__PURE__ */ pick(48, undefined, undefined, 3);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PR_SCTP_NONE: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PR_SCTP_PRIO: number = /* @__PURE__ */ pick(48, undefined, undefined, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PR_SCTP_RTX: number = /* @__PURE__ */ pick(32, undefined, undefined, 3);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_PR_SCTP_TTL: number = /* @__PURE__ */ pick(16, undefined, undefined, 1, 1024);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PR_STREAM_STATUS: number = /* @__PURE__ */ pick(116, undefined, undefined, 263);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_PR_SUPPORTED: number = /* @__PURE__ */ pick(113, undefined, undefined, 38);
 
-/** SCTP option, level IPPROTO_SCTP: ancillary data about a message received. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: ancillary data about a message received. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_RCVINFO: number = /* @__PURE__ */ pick(3, undefined, undefined, 5, 5);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_RECONFIG_SUPPORTED: number = /* @__PURE__ */ pick(117, undefined, undefined, 41);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_RECVNXTINFO: number = /* @__PURE__ */ pick(33, undefined, undefined, 32);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_RECVRCVINFO: number = /* @__PURE__ */ pick(32, undefined, undefined, 31);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_REMOTE_ERROR: number = /* @__PURE__ */ pick(32772, undefined, undefined, 3, 3);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_REMOTE_UDP_ENCAPS_PORT: number = /* @__PURE__ */ pick(132, undefined, undefined, 36);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_RESET_ASSOC: number = /* @__PURE__ */ pick(120, undefined, undefined, 2306);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_RESET_STREAMS: number = /* @__PURE__ */ pick(119, undefined, undefined, 2305, 31);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_RESTART: number = /* @__PURE__ */ pick(2, undefined, undefined, 3, 3);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_REUSE_PORT: number = /* @__PURE__ */ pick(36, undefined, undefined, 28);
 
-/** SCTP option, level IPPROTO_SCTP: retransmission timeouts. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: retransmission timeouts. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_RTOINFO: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 26);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_SACK_IMMEDIATELY: number = /* @__PURE__ */ pick(8, undefined, undefined, 16384);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_SENDALL: number = /* @__PURE__ */ pick(64, undefined, undefined, 4096, 512);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_SENDER_DRY_EVENT: number = /* @__PURE__ */ pick(32777, undefined, undefined, 10);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_SENDMSG_CONNECT: number = /* @__PURE__ */ pick(126);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_SEND_FAILED: number = /* @__PURE__ */ pick(32771, undefined, undefined, 4, 4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_SEND_FAILED_EVENT: number = /* @__PURE__ */ pick(32781, undefined, undefined, 14);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
 export const SCTP_SET_AUTH_CHUNKS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 259);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
 export const SCTP_SET_AUTH_SECRET: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 258);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_SET_PEER_PRIMARY_ADDR: number = /* @__PURE__ */ pick(5, undefined, undefined, 6, 6);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
 export const SCTP_SHUTDOWN: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 7, 7);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_SHUTDOWN_COMP: number = /* @__PURE__ */ pick(3, undefined, undefined, 4, 4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_SHUTDOWN_EVENT: number = /* @__PURE__ */ pick(32773, undefined, undefined, 5, 5);
 
-/** SCTP option, level IPPROTO_SCTP: ancillary data about a message to send. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: ancillary data about a message to send. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_SNDINFO: number = /* @__PURE__ */ pick(2, undefined, undefined, 4, 4);
 
-/** SCTP option, level IPPROTO_SCTP: ancillary data about a message. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: ancillary data about a message. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_SNDRCV: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_SOCKOPT_BINDX_ADD: number = /* @__PURE__ */ pick(100);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_SOCKOPT_BINDX_REM: number = /* @__PURE__ */ pick(101);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_SOCKOPT_CONNECTX: number = /* @__PURE__ */ pick(110);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_SOCKOPT_CONNECTX3: number = /* @__PURE__ */ pick(111);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_SOCKOPT_CONNECTX_OLD: number = /* @__PURE__ */ pick(107);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_SOCKOPT_PEELOFF: number = /* @__PURE__ */ pick(102);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux only. */
 export const SCTP_SOCKOPT_PEELOFF_FLAGS: number = /* @__PURE__ */ pick(122);
 
-/** SCTP option, level IPPROTO_SCTP: state of the association. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state: state of the association. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_STATUS: number = /* @__PURE__ */ pick(14, undefined, undefined, 256, 8);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_STREAM_CHANGE_DENIED: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_STREAM_CHANGE_EVENT: number = /* @__PURE__ */ pick(32780, undefined, undefined, 13);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_STREAM_CHANGE_FAILED: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_STREAM_RESET_DENIED: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_STREAM_RESET_EVENT: number = /* @__PURE__ */ pick(32778, undefined, undefined, 9, 8);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_STREAM_RESET_FAILED: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_STREAM_SCHEDULER: number = /* @__PURE__ */ pick(123, undefined, undefined, 4611);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
 export const SCTP_STREAM_SCHEDULER_VALUE: number = /* @__PURE__ */ pick(124, undefined, undefined, 4612);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
 export const SCTP_STRRESET_ALL_STREAMS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 4);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
 export const SCTP_STRRESET_INBOUND_STR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 1);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
 export const SCTP_STRRESET_OUTBOUND_STR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 2);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
 export const SCTP_STRRESET_STREAM_LIST: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 8);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_UNCONFIRMED: number = /* @__PURE__ */ pick(3, undefined, undefined, 512, 512);
 
-/** SCTP option, level IPPROTO_SCTP. See sctp(7). Linux, FreeBSD, NetBSD only. */
+/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
 export const SCTP_UNORDERED: number = /* @__PURE__ */ pick(1, undefined, undefined, 1024, 8192);
 
 // MPTCP
@@ -5360,928 +5698,928 @@ export const NLM_F_ROOT: number = /* @__PURE__ */ pick(256, undefined, undefined
 
 // Rtnetlink
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_ADDRESS: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_ANYCAST: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_BROADCAST: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_CACHEINFO: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_FLAGS: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_DADFAILED: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_DEPRECATED: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_HOMEADDRESS: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_MANAGETEMPADDR: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_MCAUTOJOIN: number = /* @__PURE__ */ pick(1024, undefined, undefined, 1024);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_NODAD: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_NOPREFIXROUTE: number = /* @__PURE__ */ pick(512, undefined, undefined, 512);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_OPTIMISTIC: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_PERMANENT: number = /* @__PURE__ */ pick(128, undefined, undefined, 128);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_SECONDARY: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_STABLE_PRIVACY: number = /* @__PURE__ */ pick(2048, undefined, undefined, 2048);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_TEMPORARY: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_F_TENTATIVE: number = /* @__PURE__ */ pick(64, undefined, undefined, 64);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_LABEL: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_LOCAL: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_MULTICAST: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const IFA_PROTO: number = /* @__PURE__ */ pick(11);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_RT_PRIORITY: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_TARGET_NETNSID: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFA_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_ADDRESS: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_AF_SPEC: number = /* @__PURE__ */ pick(26, undefined, undefined, 26);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_ALLMULTI: number = /* @__PURE__ */ pick(61, undefined, undefined, 60);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_ALT_IFNAME: number = /* @__PURE__ */ pick(53, undefined, undefined, 53);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_BROADCAST: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_CARRIER: number = /* @__PURE__ */ pick(33, undefined, undefined, 33);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_CARRIER_CHANGES: number = /* @__PURE__ */ pick(35, undefined, undefined, 35);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_CARRIER_DOWN_COUNT: number = /* @__PURE__ */ pick(48, undefined, undefined, 48);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_CARRIER_UP_COUNT: number = /* @__PURE__ */ pick(47, undefined, undefined, 47);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_COST: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_EVENT: number = /* @__PURE__ */ pick(44, undefined, undefined, 44);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_EXT_MASK: number = /* @__PURE__ */ pick(29, undefined, undefined, 29);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_GROUP: number = /* @__PURE__ */ pick(27, undefined, undefined, 27);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const IFLA_HEADROOM: number = /* @__PURE__ */ pick(68);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_IFALIAS: number = /* @__PURE__ */ pick(20, undefined, undefined, 20);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_IFNAME: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_IF_NETNSID: number = /* @__PURE__ */ pick(46, undefined, undefined, 46);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_INFO_DATA: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_INFO_KIND: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_INFO_SLAVE_DATA: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_INFO_SLAVE_KIND: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_LINK: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_LINKINFO: number = /* @__PURE__ */ pick(18, undefined, undefined, 18);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_LINKMODE: number = /* @__PURE__ */ pick(17, undefined, undefined, 17);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_LINK_NETNSID: number = /* @__PURE__ */ pick(37, undefined, undefined, 37);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_MAP: number = /* @__PURE__ */ pick(14, undefined, undefined, 14);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_MASTER: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_MAX_MTU: number = /* @__PURE__ */ pick(51, undefined, undefined, 51);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_MIN_MTU: number = /* @__PURE__ */ pick(50, undefined, undefined, 50);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_MTU: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_NET_NS_FD: number = /* @__PURE__ */ pick(28, undefined, undefined, 28);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_NET_NS_PID: number = /* @__PURE__ */ pick(19, undefined, undefined, 19);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_NEW_IFINDEX: number = /* @__PURE__ */ pick(49, undefined, undefined, 49);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_NEW_NETNSID: number = /* @__PURE__ */ pick(45, undefined, undefined, 45);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_NUM_RX_QUEUES: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_NUM_TX_QUEUES: number = /* @__PURE__ */ pick(31, undefined, undefined, 31);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_NUM_VF: number = /* @__PURE__ */ pick(21, undefined, undefined, 21);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_OPERSTATE: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PARENT_DEV_BUS_NAME: number = /* @__PURE__ */ pick(57, undefined, undefined, 57);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PARENT_DEV_NAME: number = /* @__PURE__ */ pick(56, undefined, undefined, 56);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PERM_ADDRESS: number = /* @__PURE__ */ pick(54, undefined, undefined, 54);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PHYS_PORT_ID: number = /* @__PURE__ */ pick(34, undefined, undefined, 34);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PHYS_PORT_NAME: number = /* @__PURE__ */ pick(38, undefined, undefined, 38);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PHYS_SWITCH_ID: number = /* @__PURE__ */ pick(36, undefined, undefined, 36);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PORT_SELF: number = /* @__PURE__ */ pick(25, undefined, undefined, 25);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PRIORITY: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PROMISCUITY: number = /* @__PURE__ */ pick(30, undefined, undefined, 30);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PROP_LIST: number = /* @__PURE__ */ pick(52, undefined, undefined, 52);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PROTINFO: number = /* @__PURE__ */ pick(12, undefined, undefined, 12);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_PROTO_DOWN: number = /* @__PURE__ */ pick(39, undefined, undefined, 39);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_QDISC: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_STATS: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_STATS64: number = /* @__PURE__ */ pick(23, undefined, undefined, 23);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const IFLA_TAILROOM: number = /* @__PURE__ */ pick(69);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_TARGET_NETNSID: number = /* @__PURE__ */ pick(46, undefined, undefined, 46);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_TXQLEN: number = /* @__PURE__ */ pick(13, undefined, undefined, 13);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_VFINFO_LIST: number = /* @__PURE__ */ pick(22, undefined, undefined, 22);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_VF_PORTS: number = /* @__PURE__ */ pick(24, undefined, undefined, 24);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_VLAN_FLAGS: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_VLAN_ID: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_VLAN_PROTOCOL: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_WEIGHT: number = /* @__PURE__ */ pick(15, undefined, undefined, 15);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_WIRELESS: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const IFLA_XDP: number = /* @__PURE__ */ pick(43, undefined, undefined, 43);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const NUD_DELAY: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const NUD_FAILED: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const NUD_INCOMPLETE: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const NUD_NOARP: number = /* @__PURE__ */ pick(64, undefined, undefined, 64);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const NUD_NONE: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const NUD_PERMANENT: number = /* @__PURE__ */ pick(128, undefined, undefined, 128);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const NUD_PROBE: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const NUD_REACHABLE: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const NUD_STALE: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTA_AUTHOR: number = /* @__PURE__ */ pick(undefined, 64, undefined, 64, 64);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTA_BRD: number = /* @__PURE__ */ pick(undefined, 128, undefined, 128, 128);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_CACHEINFO: number = /* @__PURE__ */ pick(12, undefined, undefined, 12);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_DPORT: number = /* @__PURE__ */ pick(29, undefined, undefined, 29);
 
-/** Rtnetlink. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
 export const RTA_DST: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_ENCAP: number = /* @__PURE__ */ pick(22, undefined, undefined, 22);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_ENCAP_TYPE: number = /* @__PURE__ */ pick(21, undefined, undefined, 21);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_EXPIRES: number = /* @__PURE__ */ pick(23, undefined, undefined, 23);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_FLOW: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTA_FLOWLABEL: number = /* @__PURE__ */ pick(31);
 
-/** Rtnetlink. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
 export const RTA_GATEWAY: number = /* @__PURE__ */ pick(5, 2, undefined, 5, 2);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTA_GENMASK: number = /* @__PURE__ */ pick(undefined, 8, undefined, 8, 8);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTA_IFA: number = /* @__PURE__ */ pick(undefined, 32, undefined, 32, 32);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTA_IFP: number = /* @__PURE__ */ pick(undefined, 16, undefined, 16, 16);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_IIF: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_IP_PROTO: number = /* @__PURE__ */ pick(27, undefined, undefined, 27);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_MARK: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_METRICS: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_MFC_STATS: number = /* @__PURE__ */ pick(17, undefined, undefined, 17);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_MP_ALGO: number = /* @__PURE__ */ pick(14, undefined, undefined, 14);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_MULTIPATH: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTA_NETMASK: number = /* @__PURE__ */ pick(undefined, 4, undefined, 4, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_NEWDST: number = /* @__PURE__ */ pick(19, undefined, undefined, 19);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_NH_ID: number = /* @__PURE__ */ pick(30, undefined, undefined, 30);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_OIF: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_PREF: number = /* @__PURE__ */ pick(20, undefined, undefined, 20);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_PREFSRC: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_PRIORITY: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_PROTOINFO: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_SESSION: number = /* @__PURE__ */ pick(13, undefined, undefined, 13);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_SPORT: number = /* @__PURE__ */ pick(28, undefined, undefined, 28);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_SRC: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_TABLE: number = /* @__PURE__ */ pick(15, undefined, undefined, 15);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_TTL_PROPAGATE: number = /* @__PURE__ */ pick(26, undefined, undefined, 26);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_UID: number = /* @__PURE__ */ pick(25, undefined, undefined, 25);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTA_VIA: number = /* @__PURE__ */ pick(18, undefined, undefined, 18);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_DECnet_IFADDR: number = /* @__PURE__ */ pick(4096, undefined, undefined, 4096);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_DECnet_ROUTE: number = /* @__PURE__ */ pick(16384, undefined, undefined, 16384);
 
-/** Rtnetlink: bit of the group of IPv4 addresses. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: bit of the group of IPv4 addresses. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_IPV4_IFADDR: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_IPV4_MROUTE: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
 
-/** Rtnetlink: bit of the group of IPv4 routes. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: bit of the group of IPv4 routes. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_IPV4_ROUTE: number = /* @__PURE__ */ pick(64, undefined, undefined, 64);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_IPV4_RULE: number = /* @__PURE__ */ pick(128, undefined, undefined, 128);
 
-/** Rtnetlink: bit of the group of IPv6 addresses. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: bit of the group of IPv6 addresses. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_IPV6_IFADDR: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_IPV6_IFINFO: number = /* @__PURE__ */ pick(2048, undefined, undefined, 2048);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_IPV6_MROUTE: number = /* @__PURE__ */ pick(512, undefined, undefined, 512);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_IPV6_PREFIX: number = /* @__PURE__ */ pick(131072, undefined, undefined, 131072);
 
-/** Rtnetlink: bit of the group of IPv6 routes. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: bit of the group of IPv6 routes. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_IPV6_ROUTE: number = /* @__PURE__ */ pick(1024, undefined, undefined, 1024);
 
-/** Rtnetlink: bit of the group of links. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: bit of the group of links. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_LINK: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_NEIGH: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_NOTIFY: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTMGRP_TC: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTM_ADD: number = /* @__PURE__ */ pick(undefined, 1, undefined, 1, 1);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTM_CHANGE: number = /* @__PURE__ */ pick(undefined, 3, undefined, 3, 3);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELACTION: number = /* @__PURE__ */ pick(49, undefined, undefined, 49);
 
-/** Rtnetlink: message: an address is gone. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
+/** Routing netlink: message: an address is gone. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
 export const RTM_DELADDR: number = /* @__PURE__ */ pick(21, 13, undefined, 21, 23);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELADDRLABEL: number = /* @__PURE__ */ pick(73, undefined, undefined, 73);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_DELANYCAST: number = /* @__PURE__ */ pick(61);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_DELCHAIN: number = /* @__PURE__ */ pick(101);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTM_DELETE: number = /* @__PURE__ */ pick(undefined, 2, undefined, 2, 2);
 
-/** Rtnetlink: message: a link is gone. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: a link is gone. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELLINK: number = /* @__PURE__ */ pick(17, undefined, undefined, 17);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_DELLINKPROP: number = /* @__PURE__ */ pick(109);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD only. */
 export const RTM_DELMADDR: number = /* @__PURE__ */ pick(undefined, 16, undefined, 16);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELMDB: number = /* @__PURE__ */ pick(85, undefined, undefined, 85);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_DELMULTICAST: number = /* @__PURE__ */ pick(57);
 
-/** Rtnetlink: message: a neighbour is gone. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: a neighbour is gone. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELNEIGH: number = /* @__PURE__ */ pick(29, undefined, undefined, 29);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_DELNETCONF: number = /* @__PURE__ */ pick(81);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELNEXTHOP: number = /* @__PURE__ */ pick(105, undefined, undefined, 105);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_DELNEXTHOPBUCKET: number = /* @__PURE__ */ pick(117);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELNSID: number = /* @__PURE__ */ pick(89, undefined, undefined, 89);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELQDISC: number = /* @__PURE__ */ pick(37, undefined, undefined, 37);
 
-/** Rtnetlink: message: a route is gone. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: a route is gone. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELROUTE: number = /* @__PURE__ */ pick(25, undefined, undefined, 25);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELRULE: number = /* @__PURE__ */ pick(33, undefined, undefined, 33);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELTCLASS: number = /* @__PURE__ */ pick(41, undefined, undefined, 41);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_DELTFILTER: number = /* @__PURE__ */ pick(45, undefined, undefined, 45);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_DELTUNNEL: number = /* @__PURE__ */ pick(121);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_DELVLAN: number = /* @__PURE__ */ pick(113);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_F_CLONED: number = /* @__PURE__ */ pick(512, undefined, undefined, 512);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_F_EQUALIZE: number = /* @__PURE__ */ pick(1024, undefined, undefined, 1024);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_F_FIB_MATCH: number = /* @__PURE__ */ pick(8192, undefined, undefined, 8192);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_F_LOOKUP_TABLE: number = /* @__PURE__ */ pick(4096, undefined, undefined, 4096);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_F_NOTIFY: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_F_OFFLOAD: number = /* @__PURE__ */ pick(16384, undefined, undefined, 16384);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_F_OFFLOAD_FAILED: number = /* @__PURE__ */ pick(536870912, undefined, undefined, 536870912);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_F_PREFIX: number = /* @__PURE__ */ pick(2048, undefined, undefined, 2048);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_F_TRAP: number = /* @__PURE__ */ pick(32768, undefined, undefined, 32768);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTM_GET: number = /* @__PURE__ */ pick(undefined, 4, undefined, 4, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETACTION: number = /* @__PURE__ */ pick(50, undefined, undefined, 50);
 
-/** Rtnetlink: message: ask for addresses. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: ask for addresses. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETADDR: number = /* @__PURE__ */ pick(22, undefined, undefined, 22);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETADDRLABEL: number = /* @__PURE__ */ pick(74, undefined, undefined, 74);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETANYCAST: number = /* @__PURE__ */ pick(62, undefined, undefined, 62);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_GETCHAIN: number = /* @__PURE__ */ pick(102);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETDCB: number = /* @__PURE__ */ pick(78, undefined, undefined, 78);
 
-/** Rtnetlink: message: ask for links. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: ask for links. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETLINK: number = /* @__PURE__ */ pick(18, undefined, undefined, 18);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_GETLINKPROP: number = /* @__PURE__ */ pick(110);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETMDB: number = /* @__PURE__ */ pick(86, undefined, undefined, 86);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETMULTICAST: number = /* @__PURE__ */ pick(58, undefined, undefined, 58);
 
-/** Rtnetlink: message: ask for neighbours. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: ask for neighbours. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETNEIGH: number = /* @__PURE__ */ pick(30, undefined, undefined, 30);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETNEIGHTBL: number = /* @__PURE__ */ pick(66, undefined, undefined, 66);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETNETCONF: number = /* @__PURE__ */ pick(82, undefined, undefined, 82);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETNEXTHOP: number = /* @__PURE__ */ pick(106, undefined, undefined, 106);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_GETNEXTHOPBUCKET: number = /* @__PURE__ */ pick(118);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETNSID: number = /* @__PURE__ */ pick(90, undefined, undefined, 90);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETQDISC: number = /* @__PURE__ */ pick(38, undefined, undefined, 38);
 
-/** Rtnetlink: message: ask for routes. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: ask for routes. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETROUTE: number = /* @__PURE__ */ pick(26, undefined, undefined, 26);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETRULE: number = /* @__PURE__ */ pick(34, undefined, undefined, 34);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETSTATS: number = /* @__PURE__ */ pick(94, undefined, undefined, 94);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETTCLASS: number = /* @__PURE__ */ pick(42, undefined, undefined, 42);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_GETTFILTER: number = /* @__PURE__ */ pick(46, undefined, undefined, 46);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_GETTUNNEL: number = /* @__PURE__ */ pick(122);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_GETVLAN: number = /* @__PURE__ */ pick(114);
 
-/** Rtnetlink. See rtnetlink(7). FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). FreeBSD, NetBSD only. */
 export const RTM_IFANNOUNCE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 17, 16);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTM_IFINFO: number = /* @__PURE__ */ pick(undefined, 14, undefined, 14, 20);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTM_LOCK: number = /* @__PURE__ */ pick(undefined, 8, undefined, 8, 8);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTM_LOSING: number = /* @__PURE__ */ pick(undefined, 5, undefined, 5, 5);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTM_MISS: number = /* @__PURE__ */ pick(undefined, 7, undefined, 7, 7);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWACTION: number = /* @__PURE__ */ pick(48, undefined, undefined, 48);
 
-/** Rtnetlink: message: an address is added. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
+/** Routing netlink: message: an address is added. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
 export const RTM_NEWADDR: number = /* @__PURE__ */ pick(20, 12, undefined, 20, 22);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWADDRLABEL: number = /* @__PURE__ */ pick(72, undefined, undefined, 72);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_NEWANYCAST: number = /* @__PURE__ */ pick(60);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_NEWCACHEREPORT: number = /* @__PURE__ */ pick(96);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_NEWCHAIN: number = /* @__PURE__ */ pick(100);
 
-/** Rtnetlink: message: a link is made or changed. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: a link is made or changed. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWLINK: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_NEWLINKPROP: number = /* @__PURE__ */ pick(108);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD only. */
 export const RTM_NEWMADDR: number = /* @__PURE__ */ pick(undefined, 15, undefined, 15);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWMDB: number = /* @__PURE__ */ pick(84, undefined, undefined, 84);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_NEWMULTICAST: number = /* @__PURE__ */ pick(56);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWNDUSEROPT: number = /* @__PURE__ */ pick(68, undefined, undefined, 68);
 
-/** Rtnetlink: message: a neighbour is added. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: a neighbour is added. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWNEIGH: number = /* @__PURE__ */ pick(28, undefined, undefined, 28);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWNEIGHTBL: number = /* @__PURE__ */ pick(64, undefined, undefined, 64);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWNETCONF: number = /* @__PURE__ */ pick(80, undefined, undefined, 80);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWNEXTHOP: number = /* @__PURE__ */ pick(104, undefined, undefined, 104);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_NEWNEXTHOPBUCKET: number = /* @__PURE__ */ pick(116);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWNSID: number = /* @__PURE__ */ pick(88, undefined, undefined, 88);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWPREFIX: number = /* @__PURE__ */ pick(52, undefined, undefined, 52);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWQDISC: number = /* @__PURE__ */ pick(36, undefined, undefined, 36);
 
-/** Rtnetlink: message: a route is added. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: message: a route is added. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWROUTE: number = /* @__PURE__ */ pick(24, undefined, undefined, 24);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWRULE: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWSTATS: number = /* @__PURE__ */ pick(92, undefined, undefined, 92);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWTCLASS: number = /* @__PURE__ */ pick(40, undefined, undefined, 40);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_NEWTFILTER: number = /* @__PURE__ */ pick(44, undefined, undefined, 44);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_NEWTUNNEL: number = /* @__PURE__ */ pick(120);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_NEWVLAN: number = /* @__PURE__ */ pick(112);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
 export const RTM_REDIRECT: number = /* @__PURE__ */ pick(undefined, 6, undefined, 6, 6);
 
-/** Rtnetlink. See rtnetlink(7). macOS, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). macOS, FreeBSD only. */
 export const RTM_RESOLVE: number = /* @__PURE__ */ pick(undefined, 11, undefined, 11);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_SETDCB: number = /* @__PURE__ */ pick(79, undefined, undefined, 79);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_SETLINK: number = /* @__PURE__ */ pick(19, undefined, undefined, 19);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTM_SETNEIGHTBL: number = /* @__PURE__ */ pick(67, undefined, undefined, 67);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTM_SETSTATS: number = /* @__PURE__ */ pick(95);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_BRVLAN: number = /* @__PURE__ */ pick(33, undefined, undefined, 33);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_DCB: number = /* @__PURE__ */ pick(23, undefined, undefined, 23);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_DECnet_IFADDR: number = /* @__PURE__ */ pick(13, undefined, undefined, 13);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_DECnet_ROUTE: number = /* @__PURE__ */ pick(15, undefined, undefined, 15);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_DECnet_RULE: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
 
-/** Rtnetlink: number of the group of IPv4 addresses. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: number of the group of IPv4 addresses. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV4_IFADDR: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTNLGRP_IPV4_MCADDR: number = /* @__PURE__ */ pick(37);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV4_MROUTE: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV4_MROUTE_R: number = /* @__PURE__ */ pick(30, undefined, undefined, 30);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV4_NETCONF: number = /* @__PURE__ */ pick(24, undefined, undefined, 24);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV4_ROUTE: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV4_RULE: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTNLGRP_IPV6_ACADDR: number = /* @__PURE__ */ pick(39);
 
-/** Rtnetlink: number of the group of IPv6 addresses. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: number of the group of IPv6 addresses. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV6_IFADDR: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV6_IFINFO: number = /* @__PURE__ */ pick(12, undefined, undefined, 12);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTNLGRP_IPV6_MCADDR: number = /* @__PURE__ */ pick(38);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV6_MROUTE: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV6_MROUTE_R: number = /* @__PURE__ */ pick(31, undefined, undefined, 31);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV6_NETCONF: number = /* @__PURE__ */ pick(25, undefined, undefined, 25);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV6_PREFIX: number = /* @__PURE__ */ pick(18, undefined, undefined, 18);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV6_ROUTE: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_IPV6_RULE: number = /* @__PURE__ */ pick(19, undefined, undefined, 19);
 
-/** Rtnetlink: number of the group of links. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink: number of the group of links. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_LINK: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTNLGRP_MCTP_IFADDR: number = /* @__PURE__ */ pick(34);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_MDB: number = /* @__PURE__ */ pick(26, undefined, undefined, 26);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_MPLS_NETCONF: number = /* @__PURE__ */ pick(29, undefined, undefined, 29);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_MPLS_ROUTE: number = /* @__PURE__ */ pick(27, undefined, undefined, 27);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_ND_USEROPT: number = /* @__PURE__ */ pick(20, undefined, undefined, 20);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_NEIGH: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_NEXTHOP: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_NONE: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_NOTIFY: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_NSID: number = /* @__PURE__ */ pick(28, undefined, undefined, 28);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_PHONET_IFADDR: number = /* @__PURE__ */ pick(21, undefined, undefined, 21);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_PHONET_ROUTE: number = /* @__PURE__ */ pick(22, undefined, undefined, 22);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTNLGRP_STATS: number = /* @__PURE__ */ pick(36);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTNLGRP_TC: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RTNLGRP_TUNNEL: number = /* @__PURE__ */ pick(35);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_ANYCAST: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_BLACKHOLE: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_BROADCAST: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_LOCAL: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_MULTICAST: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_NAT: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_PROHIBIT: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_THROW: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_UNICAST: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_UNREACHABLE: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RTN_XRESOLVE: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RT_SCOPE_HOST: number = /* @__PURE__ */ pick(254, undefined, undefined, 254);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RT_SCOPE_LINK: number = /* @__PURE__ */ pick(253, undefined, undefined, 253);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RT_SCOPE_NOWHERE: number = /* @__PURE__ */ pick(255, undefined, undefined, 255);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RT_SCOPE_SITE: number = /* @__PURE__ */ pick(200, undefined, undefined, 200);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RT_SCOPE_UNIVERSE: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RT_TABLE_COMPAT: number = /* @__PURE__ */ pick(252);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RT_TABLE_DEFAULT: number = /* @__PURE__ */ pick(253);
 
-/** Rtnetlink. See rtnetlink(7). Linux only. */
+/** Routing netlink. See rtnetlink(7). Linux only. */
 export const RT_TABLE_LOCAL: number = /* @__PURE__ */ pick(255);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RT_TABLE_MAIN: number = /* @__PURE__ */ pick(254, undefined, undefined, 0);
 
-/** Rtnetlink. See rtnetlink(7). Linux, FreeBSD only. */
+/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
 export const RT_TABLE_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 4294967295);
 
 // Packet sockets
@@ -7248,722 +7586,722 @@ export const SKF_NET_OFF: number = /* @__PURE__ */ pick(-1048576);
 
 // CAN
 
-/** Controller area network: flag: the data is sent at a higher rate. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: the data is sent at a higher rate. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANFD_BRS: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network: flag: the sender's error state. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: the sender's error state. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANFD_ESI: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network: flag: a CAN FD frame. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: a CAN FD frame. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANFD_FDF: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANFD_MAX_DLC: number = /* @__PURE__ */ pick(15);
 
-/** Controller area network: most data bytes of a CAN FD frame. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: most data bytes of a CAN FD frame. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANFD_MAX_DLEN: number = /* @__PURE__ */ pick(64);
 
-/** Controller area network: bytes of a CAN FD frame. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: bytes of a CAN FD frame. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANFD_MTU: number = /* @__PURE__ */ pick(72);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_HDR_SIZE: number = /* @__PURE__ */ pick(12);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_MAX_DLC: number = /* @__PURE__ */ pick(2047);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_MAX_DLC_MASK: number = /* @__PURE__ */ pick(2047);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_MAX_DLEN: number = /* @__PURE__ */ pick(2048);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_MAX_MTU: number = /* @__PURE__ */ pick(2060);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_MIN_DLC: number = /* @__PURE__ */ pick(0);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_MIN_DLEN: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_MIN_MTU: number = /* @__PURE__ */ pick(76);
 
-/** Controller area network: most bytes of a CAN XL frame. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: most bytes of a CAN XL frame. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_MTU: number = /* @__PURE__ */ pick(2060);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_PRIO_BITS: number = /* @__PURE__ */ pick(11);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_PRIO_MASK: number = /* @__PURE__ */ pick(2047);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_RRS: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_SEC: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_VCID_MASK: number = /* @__PURE__ */ pick(16711680);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_VCID_OFFSET: number = /* @__PURE__ */ pick(16);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_VCID_VAL_MASK: number = /* @__PURE__ */ pick(255);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CANXL_XLF: number = /* @__PURE__ */ pick(128);
 
-/** Controller area network: protocol: broadcast manager, cyclic and filtered messages. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: protocol: broadcast manager, cyclic and filtered messages. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network: flag: the frames are CAN FD. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: the frames are CAN FD. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_CAN_FD_FRAME: number = /* @__PURE__ */ pick(2048);
 
-/** Controller area network: flag: tell when frames come again after a timeout. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: tell when frames come again after a timeout. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_ANNOUNCE_RESUME: number = /* @__PURE__ */ pick(256);
 
-/** Controller area network: opcode: a frame changed. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: a frame changed. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_CHANGED: number = /* @__PURE__ */ pick(12);
 
-/** Controller area network: flag: a changed length is a change. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: a changed length is a change. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_CHECK_DLC: number = /* @__PURE__ */ pick(64);
 
-/** Controller area network: opcode: remove a subscription. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: remove a subscription. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_DELETE: number = /* @__PURE__ */ pick(6);
 
-/** Controller area network: flag: compare the identifier only. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: compare the identifier only. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_FILTER_ID: number = /* @__PURE__ */ pick(32);
 
-/** Controller area network: flag: do not start the timer by itself. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: do not start the timer by itself. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_NO_AUTOTIMER: number = /* @__PURE__ */ pick(128);
 
-/** Controller area network: opcode: read a subscription. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: read a subscription. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_READ: number = /* @__PURE__ */ pick(7);
 
-/** Controller area network: flag: answer a remote request. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: answer a remote request. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_RTR_FRAME: number = /* @__PURE__ */ pick(1024);
 
-/** Controller area network: opcode: make a subscription. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: make a subscription. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_SETUP: number = /* @__PURE__ */ pick(5);
 
-/** Controller area network: opcode: answer to CAN_BCM_RX_READ. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: answer to CAN_BCM_RX_READ. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_STATUS: number = /* @__PURE__ */ pick(10);
 
-/** Controller area network: opcode: a cyclic message is missing. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: a cyclic message is missing. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_RX_TIMEOUT: number = /* @__PURE__ */ pick(11);
 
-/** Controller area network: flag: set the timers. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: set the timers. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_SETTIMER: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network: flag: start the timer. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: start the timer. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_STARTTIMER: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network: flag: send at once when data changes. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: send at once when data changes. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_ANNOUNCE: number = /* @__PURE__ */ pick(8);
 
-/** Controller area network: flag: tell when the count is over. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: tell when the count is over. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_COUNTEVT: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network: flag: copy the identifier into every frame. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: copy the identifier into every frame. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_CP_CAN_ID: number = /* @__PURE__ */ pick(16);
 
-/** Controller area network: opcode: remove a cyclic message. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: remove a cyclic message. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_DELETE: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network: opcode: a cyclic message is done. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: a cyclic message is done. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_EXPIRED: number = /* @__PURE__ */ pick(9);
 
-/** Controller area network: opcode: read a cyclic message. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: read a cyclic message. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_READ: number = /* @__PURE__ */ pick(3);
 
-/** Controller area network: flag: start the sequence again. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: flag: start the sequence again. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_RESET_MULTI_IDX: number = /* @__PURE__ */ pick(512);
 
-/** Controller area network: opcode: send one frame. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: send one frame. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_SEND: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network: opcode: make a cyclic message. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: make a cyclic message. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_SETUP: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network: opcode: answer to CAN_BCM_TX_READ. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: opcode: answer to CAN_BCM_TX_READ. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_BCM_TX_STATUS: number = /* @__PURE__ */ pick(8);
 
-/** Controller area network: bit of an identifier: extended format. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: bit of an identifier: extended format. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_EFF_FLAG: number = /* @__PURE__ */ pick(2147483648, undefined, undefined, undefined, 2147483648);
 
-/** Controller area network: bits of an extended identifier. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: bits of an extended identifier. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_EFF_MASK: number = /* @__PURE__ */ pick(536870911, undefined, undefined, undefined, 536870911);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_ACK: number = /* @__PURE__ */ pick(32);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_BUSERROR: number = /* @__PURE__ */ pick(128);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_BUSOFF: number = /* @__PURE__ */ pick(64);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CNT: number = /* @__PURE__ */ pick(512);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CRTL: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CRTL_ACTIVE: number = /* @__PURE__ */ pick(64);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CRTL_RX_OVERFLOW: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CRTL_RX_PASSIVE: number = /* @__PURE__ */ pick(16);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CRTL_RX_WARNING: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CRTL_TX_OVERFLOW: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CRTL_TX_PASSIVE: number = /* @__PURE__ */ pick(32);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CRTL_TX_WARNING: number = /* @__PURE__ */ pick(8);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_CRTL_UNSPEC: number = /* @__PURE__ */ pick(0);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_DLC: number = /* @__PURE__ */ pick(8);
 
-/** Controller area network: bit of an identifier: error message. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: bit of an identifier: error message. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_ERR_FLAG: number = /* @__PURE__ */ pick(536870912, undefined, undefined, undefined, 536870912);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_LOSTARB: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_LOSTARB_UNSPEC: number = /* @__PURE__ */ pick(0);
 
-/** Controller area network: bits of an error class. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: bits of an error class. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_ERR_MASK: number = /* @__PURE__ */ pick(536870911, undefined, undefined, undefined, 536870911);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT: number = /* @__PURE__ */ pick(8);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_ACTIVE: number = /* @__PURE__ */ pick(64);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_BIT: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_BIT0: number = /* @__PURE__ */ pick(8);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_BIT1: number = /* @__PURE__ */ pick(16);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_FORM: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_ACK: number = /* @__PURE__ */ pick(25);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_ACK_DEL: number = /* @__PURE__ */ pick(27);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_CRC_DEL: number = /* @__PURE__ */ pick(24);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_CRC_SEQ: number = /* @__PURE__ */ pick(8);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_DATA: number = /* @__PURE__ */ pick(10);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_DLC: number = /* @__PURE__ */ pick(11);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_EOF: number = /* @__PURE__ */ pick(26);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_ID04_00: number = /* @__PURE__ */ pick(14);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_ID12_05: number = /* @__PURE__ */ pick(15);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_ID17_13: number = /* @__PURE__ */ pick(7);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_ID20_18: number = /* @__PURE__ */ pick(6);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_ID28_21: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_IDE: number = /* @__PURE__ */ pick(5);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_INTERM: number = /* @__PURE__ */ pick(18);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_RES0: number = /* @__PURE__ */ pick(9);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_RES1: number = /* @__PURE__ */ pick(13);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_RTR: number = /* @__PURE__ */ pick(12);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_SOF: number = /* @__PURE__ */ pick(3);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_SRTR: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_LOC_UNSPEC: number = /* @__PURE__ */ pick(0);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_OVERLOAD: number = /* @__PURE__ */ pick(32);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_STUFF: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_TX: number = /* @__PURE__ */ pick(128);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_PROT_UNSPEC: number = /* @__PURE__ */ pick(0);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_RESTARTED: number = /* @__PURE__ */ pick(256);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX: number = /* @__PURE__ */ pick(16);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_CANH_NO_WIRE: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_CANH_SHORT_TO_BAT: number = /* @__PURE__ */ pick(5);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_CANH_SHORT_TO_GND: number = /* @__PURE__ */ pick(7);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_CANH_SHORT_TO_VCC: number = /* @__PURE__ */ pick(6);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_CANL_NO_WIRE: number = /* @__PURE__ */ pick(64);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_CANL_SHORT_TO_BAT: number = /* @__PURE__ */ pick(80);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_CANL_SHORT_TO_CANH: number = /* @__PURE__ */ pick(128);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_CANL_SHORT_TO_GND: number = /* @__PURE__ */ pick(112);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_CANL_SHORT_TO_VCC: number = /* @__PURE__ */ pick(96);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TRX_UNSPEC: number = /* @__PURE__ */ pick(0);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ERR_TX_TIMEOUT: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network: bit of a filter: what does not match. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: bit of a filter: what does not match. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_INV_FILTER: number = /* @__PURE__ */ pick(536870912, undefined, undefined, undefined, 536870912);
 
-/** Controller area network: protocol: ISO 15765-2, messages of any length. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: protocol: ISO 15765-2, messages of any length. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP: number = /* @__PURE__ */ pick(6);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_CF_BROADCAST: number = /* @__PURE__ */ pick(4096);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_CHK_PAD_DATA: number = /* @__PURE__ */ pick(32);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_CHK_PAD_LEN: number = /* @__PURE__ */ pick(16);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_DYN_FC_PARMS: number = /* @__PURE__ */ pick(8192);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_EXTEND_ADDR: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_FORCE_RXSTMIN: number = /* @__PURE__ */ pick(256);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_FORCE_TXSTMIN: number = /* @__PURE__ */ pick(128);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_FRAME_TXTIME_ZERO: number = /* @__PURE__ */ pick(4294967295);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_HALF_DUPLEX: number = /* @__PURE__ */ pick(64);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_LISTEN_MODE: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_LL_OPTS: number = /* @__PURE__ */ pick(5);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_OPTS: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_RECV_FC: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_RX_EXT_ADDR: number = /* @__PURE__ */ pick(512);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_RX_PADDING: number = /* @__PURE__ */ pick(8);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_RX_STMIN: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_SF_BROADCAST: number = /* @__PURE__ */ pick(2048);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_TX_PADDING: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_TX_STMIN: number = /* @__PURE__ */ pick(3);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_ISOTP_WAIT_TX_DONE: number = /* @__PURE__ */ pick(1024);
 
-/** Controller area network: protocol: SAE J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN: protocol: SAE J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const CAN_J1939: number = /* @__PURE__ */ pick(7);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_MAX_DLC: number = /* @__PURE__ */ pick(8, undefined, undefined, undefined, 8);
 
-/** Controller area network: most data bytes of a classic frame. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: most data bytes of a classic frame. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_MAX_DLEN: number = /* @__PURE__ */ pick(8, undefined, undefined, undefined, 8);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_MAX_RAW_DLC: number = /* @__PURE__ */ pick(15);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_MCNET: number = /* @__PURE__ */ pick(5);
 
-/** Controller area network: bytes of a classic frame. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: bytes of a classic frame. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_MTU: number = /* @__PURE__ */ pick(16, undefined, undefined, undefined, 16);
 
-/** Controller area network: protocol: raw frames. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: protocol: raw frames. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_RAW: number = /* @__PURE__ */ pick(1, undefined, undefined, undefined, 1);
 
-/** Controller area network: option: error classes to receive. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: option: error classes to receive. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_RAW_ERR_FILTER: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network: option: allow CAN FD frames. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: option: allow CAN FD frames. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_RAW_FD_FRAMES: number = /* @__PURE__ */ pick(5);
 
-/** Controller area network: option: identifiers to receive. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: option: identifiers to receive. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_RAW_FILTER: number = /* @__PURE__ */ pick(1, undefined, undefined, undefined, 1);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_RAW_FILTER_MAX: number = /* @__PURE__ */ pick(512);
 
-/** Controller area network: option: all filters must match. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: option: all filters must match. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_RAW_JOIN_FILTERS: number = /* @__PURE__ */ pick(6);
 
-/** Controller area network: option: let others on this host hear what is sent. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: option: let others on this host hear what is sent. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_RAW_LOOPBACK: number = /* @__PURE__ */ pick(3, undefined, undefined, undefined, 4);
 
-/** Controller area network: option: receive what this socket sends. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: option: receive what this socket sends. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_RAW_RECV_OWN_MSGS: number = /* @__PURE__ */ pick(4, undefined, undefined, undefined, 5);
 
-/** Controller area network: option: allow CAN XL frames. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN: option: allow CAN XL frames. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_RAW_XL_FRAMES: number = /* @__PURE__ */ pick(7);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_RAW_XL_VCID_OPTS: number = /* @__PURE__ */ pick(8);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_RAW_XL_VCID_RX_FILTER: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_RAW_XL_VCID_TX_PASS: number = /* @__PURE__ */ pick(2);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_RAW_XL_VCID_TX_SET: number = /* @__PURE__ */ pick(1);
 
-/** Controller area network: bit of an identifier: remote request. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: bit of an identifier: remote request. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_RTR_FLAG: number = /* @__PURE__ */ pick(1073741824, undefined, undefined, undefined, 1073741824);
 
-/** Controller area network: bits of a standard identifier. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
+/** CAN: bits of a standard identifier. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
 export const CAN_SFF_MASK: number = /* @__PURE__ */ pick(2047, undefined, undefined, undefined, 2047);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_TP16: number = /* @__PURE__ */ pick(3);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const CAN_TP20: number = /* @__PURE__ */ pick(4);
 
-/** Controller area network. See https://docs.kernel.org/networking/can.html. Linux only. */
+/** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
 export const SCM_CAN_RAW_ERRQUEUE: number = /* @__PURE__ */ pick(1);
 
 // CAN J1939
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_EE_INFO_NONE: number = /* @__PURE__ */ pick(0);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_EE_INFO_RX_ABORT: number = /* @__PURE__ */ pick(4);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_EE_INFO_RX_DPO: number = /* @__PURE__ */ pick(3);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_EE_INFO_RX_RTS: number = /* @__PURE__ */ pick(2);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_EE_INFO_TX_ABORT: number = /* @__PURE__ */ pick(1);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_FILTER_MAX: number = /* @__PURE__ */ pick(512);
 
-/** SAE J1939 over CAN: address of those that have none. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: address of those that have none. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_IDLE_ADDR: number = /* @__PURE__ */ pick(254);
 
-/** SAE J1939 over CAN: highest address of one device. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: highest address of one device. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_MAX_UNICAST_ADDR: number = /* @__PURE__ */ pick(253);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NLA_BYTES_ACKED: number = /* @__PURE__ */ pick(1);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NLA_DEST_ADDR: number = /* @__PURE__ */ pick(7);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NLA_DEST_NAME: number = /* @__PURE__ */ pick(5);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NLA_PAD: number = /* @__PURE__ */ pick(0);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NLA_PGN: number = /* @__PURE__ */ pick(3);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NLA_SRC_ADDR: number = /* @__PURE__ */ pick(6);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NLA_SRC_NAME: number = /* @__PURE__ */ pick(4);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NLA_TOTAL_SIZE: number = /* @__PURE__ */ pick(2);
 
-/** SAE J1939 over CAN: no address, or every address. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: no address, or every address. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NO_ADDR: number = /* @__PURE__ */ pick(255);
 
-/** SAE J1939 over CAN: no name. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: no name. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NO_NAME: number = /* @__PURE__ */ pick(0);
 
-/** SAE J1939 over CAN: no group of parameters. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: no group of parameters. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_NO_PGN: number = /* @__PURE__ */ pick(262144);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_PGN_ADDRESS_CLAIMED: number = /* @__PURE__ */ pick(60928);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_PGN_ADDRESS_COMMANDED: number = /* @__PURE__ */ pick(65240);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_PGN_MAX: number = /* @__PURE__ */ pick(262143);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_PGN_PDU1_MAX: number = /* @__PURE__ */ pick(261888);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const J1939_PGN_REQUEST: number = /* @__PURE__ */ pick(59904);
 
-/** SAE J1939 over CAN: ancillary data: destination address. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: ancillary data: destination address. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const SCM_J1939_DEST_ADDR: number = /* @__PURE__ */ pick(1);
 
-/** SAE J1939 over CAN: ancillary data: destination name. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: ancillary data: destination name. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const SCM_J1939_DEST_NAME: number = /* @__PURE__ */ pick(2);
 
-/** SAE J1939 over CAN. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const SCM_J1939_ERRQUEUE: number = /* @__PURE__ */ pick(4);
 
-/** SAE J1939 over CAN: ancillary data: priority. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: ancillary data: priority. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const SCM_J1939_PRIO: number = /* @__PURE__ */ pick(3);
 
-/** SAE J1939 over CAN: option, level SOL_CAN_J1939: queue progress and errors for MSG_ERRQUEUE. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: option, level SOL_CAN_J1939: queue progress and errors for MSG_ERRQUEUE. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const SO_J1939_ERRQUEUE: number = /* @__PURE__ */ pick(4);
 
-/** SAE J1939 over CAN: option, level SOL_CAN_J1939: what to receive. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: option, level SOL_CAN_J1939: what to receive. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const SO_J1939_FILTER: number = /* @__PURE__ */ pick(1);
 
-/** SAE J1939 over CAN: option, level SOL_CAN_J1939: receive everything. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: option, level SOL_CAN_J1939: receive everything. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const SO_J1939_PROMISC: number = /* @__PURE__ */ pick(2);
 
-/** SAE J1939 over CAN: option, level SOL_CAN_J1939: priority of what is sent. See https://docs.kernel.org/networking/j1939.html. Linux only. */
+/** CAN J1939: option, level SOL_CAN_J1939: priority of what is sent. See https://docs.kernel.org/networking/j1939.html. Linux only. */
 export const SO_J1939_SEND_PRIO: number = /* @__PURE__ */ pick(3);
 
 // TIPC
 
-/** Transparent inter-process communication: type of address: one socket. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: type of address: one socket. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ADDR_ID: number = /* @__PURE__ */ pick(3);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ADDR_MCAST: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication: type of address: one instance of a service. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: type of address: one instance of a service. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ADDR_NAME: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication: type of address: a range of instances. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: type of address: a range of instances. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ADDR_NAMESEQ: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication: service: the configuration server. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: service: the configuration server. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_CFG_SRV: number = /* @__PURE__ */ pick(0);
 
-/** Transparent inter-process communication: scope: cluster. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: scope: cluster. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_CLUSTER_SCOPE: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_CONN_SHUTDOWN: number = /* @__PURE__ */ pick(5);
 
-/** Transparent inter-process communication: option: milliseconds to wait for a connection. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: option: milliseconds to wait for a connection. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_CONN_TIMEOUT: number = /* @__PURE__ */ pick(130);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_CRITICAL_IMPORTANCE: number = /* @__PURE__ */ pick(3);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_DESTNAME: number = /* @__PURE__ */ pick(3);
 
-/** Transparent inter-process communication: option: messages may be dropped at the destination. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: option: messages may be dropped at the destination. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_DEST_DROPPABLE: number = /* @__PURE__ */ pick(129);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ERRINFO: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ERR_NO_NAME: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ERR_NO_NODE: number = /* @__PURE__ */ pick(3);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ERR_NO_PORT: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ERR_OVERLOAD: number = /* @__PURE__ */ pick(4);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_GROUP_JOIN: number = /* @__PURE__ */ pick(135);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_GROUP_LEAVE: number = /* @__PURE__ */ pick(136);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_GROUP_LOOPBACK: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_GROUP_MEMBER_EVTS: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_HIGH_IMPORTANCE: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication: option: importance of messages. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: option: importance of messages. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_IMPORTANCE: number = /* @__PURE__ */ pick(127);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_LINK_STATE: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_LOW_IMPORTANCE: number = /* @__PURE__ */ pick(0);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_MCAST_BROADCAST: number = /* @__PURE__ */ pick(133);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_MCAST_REPLICAST: number = /* @__PURE__ */ pick(134);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_MEDIUM_IMPORTANCE: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_NODELAY: number = /* @__PURE__ */ pick(138);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_NODE_RECVQ_DEPTH: number = /* @__PURE__ */ pick(131);
 
-/** Transparent inter-process communication: scope: this node. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: scope: this node. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_NODE_SCOPE: number = /* @__PURE__ */ pick(3);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_NODE_STATE: number = /* @__PURE__ */ pick(0);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_OK: number = /* @__PURE__ */ pick(0);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_PUBLISHED: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_RESERVED_TYPES: number = /* @__PURE__ */ pick(64);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_RETDATA: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SERVICE_ADDR: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SERVICE_RANGE: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SOCKET_ADDR: number = /* @__PURE__ */ pick(3);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SOCK_RECVQ_DEPTH: number = /* @__PURE__ */ pick(132);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SOCK_RECVQ_USED: number = /* @__PURE__ */ pick(137);
 
-/** Transparent inter-process communication: option: messages may be dropped at the source. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: option: messages may be dropped at the source. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SRC_DROPPABLE: number = /* @__PURE__ */ pick(128);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SUBSCR_TIMEOUT: number = /* @__PURE__ */ pick(3);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SUB_CANCEL: number = /* @__PURE__ */ pick(4);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SUB_PORTS: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_SUB_SERVICE: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication: service: the topology server. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: service: the topology server. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_TOP_SRV: number = /* @__PURE__ */ pick(1);
 
-/** Transparent inter-process communication: timeout: none. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: timeout: none. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_WAIT_FOREVER: number = /* @__PURE__ */ pick(-1);
 
-/** Transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
+/** TIPC. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_WITHDRAWN: number = /* @__PURE__ */ pick(2);
 
-/** Transparent inter-process communication: scope: zone. See https://tipc.io/programming.html. Linux only. */
+/** TIPC: scope: zone. See https://tipc.io/programming.html. Linux only. */
 export const TIPC_ZONE_SCOPE: number = /* @__PURE__ */ pick(1);
 
 // Kernel cryptography
@@ -8006,343 +8344,343 @@ export const ALG_SET_PUBKEY: number = /* @__PURE__ */ pick(6);
 
 // VM sockets
 
-/** Sockets between host and virtual machine: ioctl request on /dev/vsock: this machine's context. See vsock(7). Linux only. */
+/** AF_VSOCK: ioctl request on /dev/vsock: this machine's context. See vsock(7). Linux only. */
 export const IOCTL_VM_SOCKETS_GET_LOCAL_CID: number = /* @__PURE__ */ pick(1977);
 
-/** Sockets between host and virtual machine: option, level AF_VSOCK: most bytes of the buffer. See vsock(7). Linux only. */
+/** AF_VSOCK: option, level AF_VSOCK: most bytes of the buffer. See vsock(7). Linux only. */
 export const SO_VM_SOCKETS_BUFFER_MAX_SIZE: number = /* @__PURE__ */ pick(2);
 
-/** Sockets between host and virtual machine: option, level AF_VSOCK: fewest bytes of the buffer. See vsock(7). Linux only. */
+/** AF_VSOCK: option, level AF_VSOCK: fewest bytes of the buffer. See vsock(7). Linux only. */
 export const SO_VM_SOCKETS_BUFFER_MIN_SIZE: number = /* @__PURE__ */ pick(1);
 
-/** Sockets between host and virtual machine: option, level AF_VSOCK: bytes of the buffer. See vsock(7). Linux only. */
+/** AF_VSOCK: option, level AF_VSOCK: bytes of the buffer. See vsock(7). Linux only. */
 export const SO_VM_SOCKETS_BUFFER_SIZE: number = /* @__PURE__ */ pick(0);
 
-/** Sockets between host and virtual machine: option, level AF_VSOCK: how long connect waits. See vsock(7). Linux only. */
+/** AF_VSOCK: option, level AF_VSOCK: how long connect waits. See vsock(7). Linux only. */
 export const SO_VM_SOCKETS_CONNECT_TIMEOUT: number = /* @__PURE__ */ pick(6);
 
-/** Sockets between host and virtual machine. See vsock(7). Linux only. */
+/** AF_VSOCK. See vsock(7). Linux only. */
 export const SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW: number = /* @__PURE__ */ pick(8);
 
-/** Sockets between host and virtual machine. See vsock(7). Linux only. */
+/** AF_VSOCK. See vsock(7). Linux only. */
 export const SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD: number = /* @__PURE__ */ pick(6);
 
-/** Sockets between host and virtual machine. See vsock(7). Linux only. */
+/** AF_VSOCK. See vsock(7). Linux only. */
 export const SO_VM_SOCKETS_NONBLOCK_TXRX: number = /* @__PURE__ */ pick(7);
 
-/** Sockets between host and virtual machine. See vsock(7). Linux only. */
+/** AF_VSOCK. See vsock(7). Linux only. */
 export const SO_VM_SOCKETS_PEER_HOST_VM_ID: number = /* @__PURE__ */ pick(3);
 
-/** Sockets between host and virtual machine. See vsock(7). Linux only. */
+/** AF_VSOCK. See vsock(7). Linux only. */
 export const SO_VM_SOCKETS_TRUSTED: number = /* @__PURE__ */ pick(5);
 
-/** Sockets between host and virtual machine: any context, to bind. See vsock(7). Linux only. */
+/** AF_VSOCK: any context, to bind. See vsock(7). Linux only. */
 export const VMADDR_CID_ANY: number = /* @__PURE__ */ pick(4294967295);
 
-/** Sockets between host and virtual machine: the host's context. See vsock(7). Linux only. */
+/** AF_VSOCK: the host's context. See vsock(7). Linux only. */
 export const VMADDR_CID_HOST: number = /* @__PURE__ */ pick(2);
 
-/** Sockets between host and virtual machine: the hypervisor's context. See vsock(7). Linux only. */
+/** AF_VSOCK: the hypervisor's context. See vsock(7). Linux only. */
 export const VMADDR_CID_HYPERVISOR: number = /* @__PURE__ */ pick(0);
 
-/** Sockets between host and virtual machine: this machine's context. See vsock(7). Linux only. */
+/** AF_VSOCK: this machine's context. See vsock(7). Linux only. */
 export const VMADDR_CID_LOCAL: number = /* @__PURE__ */ pick(1);
 
-/** Sockets between host and virtual machine. See vsock(7). Linux only. */
+/** AF_VSOCK. See vsock(7). Linux only. */
 export const VMADDR_FLAG_TO_HOST: number = /* @__PURE__ */ pick(1);
 
-/** Sockets between host and virtual machine: any port, to bind. See vsock(7). Linux only. */
+/** AF_VSOCK: any port, to bind. See vsock(7). Linux only. */
 export const VMADDR_PORT_ANY: number = /* @__PURE__ */ pick(4294967295);
 
-/** Sockets between host and virtual machine. See vsock(7). Linux only. */
+/** AF_VSOCK. See vsock(7). Linux only. */
 export const VM_SOCKETS_INVALID_VERSION: number = /* @__PURE__ */ pick(4294967295);
 
 // Qualcomm IPC router
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_NODE_BCAST: number = /* @__PURE__ */ pick(4294967295);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_PORT_CTRL: number = /* @__PURE__ */ pick(4294967294);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_BYE: number = /* @__PURE__ */ pick(3);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_DATA: number = /* @__PURE__ */ pick(1);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_DEL_CLIENT: number = /* @__PURE__ */ pick(6);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_DEL_LOOKUP: number = /* @__PURE__ */ pick(11);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_DEL_SERVER: number = /* @__PURE__ */ pick(5);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_EXIT: number = /* @__PURE__ */ pick(8);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_HELLO: number = /* @__PURE__ */ pick(2);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_NEW_LOOKUP: number = /* @__PURE__ */ pick(10);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_NEW_SERVER: number = /* @__PURE__ */ pick(4);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_PING: number = /* @__PURE__ */ pick(9);
 
-/** Qualcomm IPC router. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
+/** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
 export const QRTR_TYPE_RESUME_TX: number = /* @__PURE__ */ pick(7);
 
 // RDS
 
-/** Reliable datagram sockets: option: drop what is queued for an address. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: option: drop what is queued for an address. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CANCEL_SENT_TO: number = /* @__PURE__ */ pick(1);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_ATOMIC_CSWP: number = /* @__PURE__ */ pick(7);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_ATOMIC_FADD: number = /* @__PURE__ */ pick(6);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_CONG_UPDATE: number = /* @__PURE__ */ pick(5);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_MASKED_ATOMIC_CSWP: number = /* @__PURE__ */ pick(9);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_MASKED_ATOMIC_FADD: number = /* @__PURE__ */ pick(8);
 
-/** Reliable datagram sockets: ancillary data: a remote read or write. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: ancillary data: a remote read or write. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_RDMA_ARGS: number = /* @__PURE__ */ pick(1);
 
-/** Reliable datagram sockets: ancillary data: registered memory for the peer. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: ancillary data: registered memory for the peer. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_RDMA_DEST: number = /* @__PURE__ */ pick(2);
 
-/** Reliable datagram sockets: ancillary data: memory to register. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: ancillary data: memory to register. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_RDMA_MAP: number = /* @__PURE__ */ pick(3);
 
-/** Reliable datagram sockets: ancillary data: how a remote read or write ended. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: ancillary data: how a remote read or write ended. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_RDMA_STATUS: number = /* @__PURE__ */ pick(4);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. No platform here has it. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. No platform here has it. */
 export const RDS_CMSG_RDMA_UPDATE: number = /* @__PURE__ */ pick();
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_RXPATH_LATENCY: number = /* @__PURE__ */ pick(11);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_ZCOPY_COMPLETION: number = /* @__PURE__ */ pick(13);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CMSG_ZCOPY_COOKIE: number = /* @__PURE__ */ pick(12);
 
-/** Reliable datagram sockets: option: tell of congestion by ancillary data. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: option: tell of congestion by ancillary data. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CONG_MONITOR: number = /* @__PURE__ */ pick(6);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_CONG_MONITOR_SIZE: number = /* @__PURE__ */ pick(64);
 
-/** Reliable datagram sockets: option: give registered memory back. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: option: give registered memory back. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_FREE_MR: number = /* @__PURE__ */ pick(3);
 
-/** Reliable datagram sockets: option: register memory for the peer. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: option: register memory for the peer. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_GET_MR: number = /* @__PURE__ */ pick(2);
 
-/** Reliable datagram sockets: option: register memory for one peer. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: option: register memory for one peer. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_GET_MR_FOR_DEST: number = /* @__PURE__ */ pick(7);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_CANCELED: number = /* @__PURE__ */ pick(2);
 
-/** Reliable datagram sockets: flag: do not wait. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: flag: do not wait. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_DONTWAIT: number = /* @__PURE__ */ pick(16);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_DROPPED: number = /* @__PURE__ */ pick(3);
 
-/** Reliable datagram sockets: flag: before what follows. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: flag: before what follows. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_FENCE: number = /* @__PURE__ */ pick(2);
 
-/** Reliable datagram sockets: flag: forget the memory at once. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: flag: forget the memory at once. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_INVALIDATE: number = /* @__PURE__ */ pick(4);
 
-/** Reliable datagram sockets: flag: tell how it ended. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: flag: tell how it ended. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_NOTIFY_ME: number = /* @__PURE__ */ pick(32);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_OTHER_ERROR: number = /* @__PURE__ */ pick(4);
 
-/** Reliable datagram sockets: flag: write, not read. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: flag: write, not read. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_READWRITE: number = /* @__PURE__ */ pick(1);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_REMOTE_ERROR: number = /* @__PURE__ */ pick(1);
 
-/** Reliable datagram sockets: flag: the peer need not know. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: flag: the peer need not know. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_SILENT: number = /* @__PURE__ */ pick(64);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_SUCCESS: number = /* @__PURE__ */ pick(0);
 
-/** Reliable datagram sockets: flag: the memory is for one use. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: flag: the memory is for one use. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RDMA_USE_ONCE: number = /* @__PURE__ */ pick(8);
 
-/** Reliable datagram sockets: option: tell of failed remote reads and writes. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS: option: tell of failed remote reads and writes. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_RECVERR: number = /* @__PURE__ */ pick(5);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_TRANS_COUNT: number = /* @__PURE__ */ pick(3);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_TRANS_GAP: number = /* @__PURE__ */ pick(1);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_TRANS_IB: number = /* @__PURE__ */ pick(0);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_TRANS_IWARP: number = /* @__PURE__ */ pick(1);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_TRANS_NONE: number = /* @__PURE__ */ pick(-1);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const RDS_TRANS_TCP: number = /* @__PURE__ */ pick(2);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const SIOCRDSGETTOS: number = /* @__PURE__ */ pick(35297);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const SIOCRDSSETTOS: number = /* @__PURE__ */ pick(35296);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const SO_RDS_MSG_RXPATH_LATENCY: number = /* @__PURE__ */ pick(10);
 
-/** Reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
+/** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
 export const SO_RDS_TRANSPORT: number = /* @__PURE__ */ pick(8);
 
 // XDP sockets
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_ATTACHED_DRV: number = /* @__PURE__ */ pick(1);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_ATTACHED_HW: number = /* @__PURE__ */ pick(3);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_ATTACHED_MULTI: number = /* @__PURE__ */ pick(4);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_ATTACHED_NONE: number = /* @__PURE__ */ pick(0);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_ATTACHED_SKB: number = /* @__PURE__ */ pick(2);
 
-/** XDP sockets, level SOL_XDP: flag of bind: copy frames. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP: flag of bind: copy frames. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_COPY: number = /* @__PURE__ */ pick(2);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_FLAGS_DRV_MODE: number = /* @__PURE__ */ pick(4);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_FLAGS_HW_MODE: number = /* @__PURE__ */ pick(8);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_FLAGS_MASK: number = /* @__PURE__ */ pick(31);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_FLAGS_MODES: number = /* @__PURE__ */ pick(14);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_FLAGS_REPLACE: number = /* @__PURE__ */ pick(16);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_FLAGS_SKB_MODE: number = /* @__PURE__ */ pick(2);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_FLAGS_UPDATE_IF_NOEXIST: number = /* @__PURE__ */ pick(1);
 
-/** XDP sockets, level SOL_XDP: option: where the rings' fields lie. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP: option: where the rings' fields lie. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_MMAP_OFFSETS: number = /* @__PURE__ */ pick(1);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_OPTIONS: number = /* @__PURE__ */ pick(8);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_OPTIONS_ZEROCOPY: number = /* @__PURE__ */ pick(1);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_PGOFF_RX_RING: number = /* @__PURE__ */ pick(0);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_PGOFF_TX_RING: number = /* @__PURE__ */ pick(2147483648);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_PKT_CONTD: number = /* @__PURE__ */ pick(1);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_RING_NEED_WAKEUP: number = /* @__PURE__ */ pick(1);
 
-/** XDP sockets, level SOL_XDP: option: entries of the receive ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP: option: entries of the receive ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_RX_RING: number = /* @__PURE__ */ pick(2);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_SHARED_UMEM: number = /* @__PURE__ */ pick(1);
 
-/** XDP sockets, level SOL_XDP: option: counts of dropped frames. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP: option: counts of dropped frames. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_STATISTICS: number = /* @__PURE__ */ pick(7);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_TXMD_FLAGS_CHECKSUM: number = /* @__PURE__ */ pick(2);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_TXMD_FLAGS_LAUNCH_TIME: number = /* @__PURE__ */ pick(4);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_TXMD_FLAGS_TIMESTAMP: number = /* @__PURE__ */ pick(1);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_TX_METADATA: number = /* @__PURE__ */ pick(2);
 
-/** XDP sockets, level SOL_XDP: option: entries of the send ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP: option: entries of the send ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_TX_RING: number = /* @__PURE__ */ pick(3);
 
-/** XDP sockets, level SOL_XDP: option: entries of the completion ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP: option: entries of the completion ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_UMEM_COMPLETION_RING: number = /* @__PURE__ */ pick(6);
 
-/** XDP sockets, level SOL_XDP: option: entries of the fill ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP: option: entries of the fill ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_UMEM_FILL_RING: number = /* @__PURE__ */ pick(5);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_UMEM_PGOFF_COMPLETION_RING: number = /* @__PURE__ */ pick(6442450944);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_UMEM_PGOFF_FILL_RING: number = /* @__PURE__ */ pick(4294967296);
 
-/** XDP sockets, level SOL_XDP: option: register the shared memory. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP: option: register the shared memory. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_UMEM_REG: number = /* @__PURE__ */ pick(4);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_UMEM_TX_METADATA_LEN: number = /* @__PURE__ */ pick(4);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_UMEM_TX_SW_CSUM: number = /* @__PURE__ */ pick(2);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_UMEM_UNALIGNED_CHUNK_FLAG: number = /* @__PURE__ */ pick(1);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_USE_NEED_WAKEUP: number = /* @__PURE__ */ pick(8);
 
-/** XDP sockets, level SOL_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_USE_SG: number = /* @__PURE__ */ pick(16);
 
-/** XDP sockets, level SOL_XDP: flag of bind: do not copy frames. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
+/** AF_XDP: flag of bind: do not copy frames. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
 export const XDP_ZEROCOPY: number = /* @__PURE__ */ pick(4);
 
 // TLS
@@ -8400,118 +8738,118 @@ export const TLS_TX_ZEROCOPY_RO: number = /* @__PURE__ */ pick(3);
 
 // SMC, MCTP, KCM, LLC, NFC, PPPoX
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const CAIFPROTO_AT: number = /* @__PURE__ */ pick(0);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const CAIFPROTO_DATAGRAM: number = /* @__PURE__ */ pick(1);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const CAIFPROTO_DATAGRAM_LOOP: number = /* @__PURE__ */ pick(2);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const CAIFPROTO_DEBUG: number = /* @__PURE__ */ pick(5);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const CAIFPROTO_RFM: number = /* @__PURE__ */ pick(4);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const CAIFPROTO_UTIL: number = /* @__PURE__ */ pick(3);
 
-/** Option or constant of a lesser family: socket option of IPX, level SOL_IPX: packet type. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family: socket option of IPX, level SOL_IPX: packet type. See https://docs.kernel.org/networking/. Linux only. */
 export const IPX_TYPE: number = /* @__PURE__ */ pick(1);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const KCMPROTO_CONNECTED: number = /* @__PURE__ */ pick(0);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const KCM_RECV_DISABLE: number = /* @__PURE__ */ pick(1);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const LLC_OPT_PKTINFO: number = /* @__PURE__ */ pick(9);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const MCTP_ADDR_ANY: number = /* @__PURE__ */ pick(255);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const MCTP_ADDR_NULL: number = /* @__PURE__ */ pick(0);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const MCTP_NET_ANY: number = /* @__PURE__ */ pick(0);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const MCTP_OPT_ADDR_EXT: number = /* @__PURE__ */ pick(1);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const MCTP_TAG_MASK: number = /* @__PURE__ */ pick(7);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const MCTP_TAG_OWNER: number = /* @__PURE__ */ pick(8);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const MCTP_TAG_PREALLOC: number = /* @__PURE__ */ pick(16);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const NFC_SOCKPROTO_LLCP: number = /* @__PURE__ */ pick(1);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const NFC_SOCKPROTO_RAW: number = /* @__PURE__ */ pick(0);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const PN_PROTO_PHONET: number = /* @__PURE__ */ pick(1);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const PN_PROTO_PIPE: number = /* @__PURE__ */ pick(2);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const PN_PROTO_TRANSPORT: number = /* @__PURE__ */ pick(0);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const PX_PROTO_OE: number = /* @__PURE__ */ pick(0);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const PX_PROTO_OL2TP: number = /* @__PURE__ */ pick(1);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const PX_PROTO_PPTP: number = /* @__PURE__ */ pick(2);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_BACKLOG: number = /* @__PURE__ */ pick(7);
 
-/** Option or constant of a lesser family: index into SO_MEMINFO: packets dropped. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family: index into SO_MEMINFO: packets dropped. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_DROPS: number = /* @__PURE__ */ pick(8);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_FWD_ALLOC: number = /* @__PURE__ */ pick(4);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_OPTMEM: number = /* @__PURE__ */ pick(6);
 
-/** Option or constant of a lesser family: index into SO_MEMINFO: SO_RCVBUF. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family: index into SO_MEMINFO: SO_RCVBUF. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_RCVBUF: number = /* @__PURE__ */ pick(1);
 
-/** Option or constant of a lesser family: index into SO_MEMINFO: bytes received and unread. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family: index into SO_MEMINFO: bytes received and unread. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_RMEM_ALLOC: number = /* @__PURE__ */ pick(0);
 
-/** Option or constant of a lesser family: index into SO_MEMINFO: SO_SNDBUF. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family: index into SO_MEMINFO: SO_SNDBUF. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_SNDBUF: number = /* @__PURE__ */ pick(3);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_VARS: number = /* @__PURE__ */ pick(9);
 
-/** Option or constant of a lesser family: index into SO_MEMINFO: bytes being sent. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family: index into SO_MEMINFO: bytes being sent. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_WMEM_ALLOC: number = /* @__PURE__ */ pick(2);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const SK_MEMINFO_WMEM_QUEUED: number = /* @__PURE__ */ pick(5);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const SMC_LIMIT_HS: number = /* @__PURE__ */ pick(1);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const SOCK_DESTROY: number = /* @__PURE__ */ pick(21);
 
-/** Option or constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
+/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
 export const SOCK_DIAG_BY_FAMILY: number = /* @__PURE__ */ pick(20);
 
 // Bluetooth
@@ -8908,86 +9246,86 @@ export const SO_SCO_MTU: number = /* @__PURE__ */ pick(undefined, undefined, und
 
 // Hyper-V sockets
 
-/** Hyper-V sockets: flag of an address: pass through to a nested machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: flag of an address: pass through to a nested machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HVSOCKET_ADDRESS_FLAG_PASSTHRU: number = /* @__PURE__ */ pick(undefined, undefined, 1);
 
-/** Hyper-V sockets: option: keep the connection while the machine is paused. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: option: keep the connection while the machine is paused. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HVSOCKET_CONNECTED_SUSPEND: number = /* @__PURE__ */ pick(undefined, undefined, 4);
 
-/** Hyper-V sockets: option: milliseconds connect waits. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: option: milliseconds connect waits. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HVSOCKET_CONNECT_TIMEOUT: number = /* @__PURE__ */ pick(undefined, undefined, 1);
 
-/** Hyper-V sockets: most that HVSOCKET_CONNECT_TIMEOUT may be. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: most that HVSOCKET_CONNECT_TIMEOUT may be. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HVSOCKET_CONNECT_TIMEOUT_MAX: number = /* @__PURE__ */ pick(undefined, undefined, 300000);
 
-/** Hyper-V sockets. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HVSOCKET_CONTAINER_PASSTHRU: number = /* @__PURE__ */ pick(undefined, undefined, 2);
 
-/** Hyper-V sockets: every machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: every machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HV_GUID_BROADCAST: string = /* @__PURE__ */ pick(
   undefined,
   undefined,
   "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
 );
 
-/** Hyper-V sockets: the machines this one hosts. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: the machines this one hosts. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HV_GUID_CHILDREN: string = /* @__PURE__ */ pick(
   undefined,
   undefined,
   "90DB8B89-0D35-4F79-8CE9-49EA0AC8B7CD",
 );
 
-/** Hyper-V sockets: this machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: this machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HV_GUID_LOOPBACK: string = /* @__PURE__ */ pick(
   undefined,
   undefined,
   "E0E16197-DD56-4A10-9195-5EE7A155A838",
 );
 
-/** Hyper-V sockets: the machine that hosts this one. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: the machine that hosts this one. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HV_GUID_PARENT: string = /* @__PURE__ */ pick(
   undefined,
   undefined,
   "A42E7CDA-D03F-480C-9CC2-A4DE20ABB878",
 );
 
-/** Hyper-V sockets: any machine, to bind. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: any machine, to bind. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HV_GUID_WILDCARD: string = /* @__PURE__ */ pick(
   undefined,
   undefined,
   "00000000-0000-0000-0000-000000000000",
 );
 
-/** Hyper-V sockets: no machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: no machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HV_GUID_ZERO: string = /* @__PURE__ */ pick(undefined, undefined, "00000000-0000-0000-0000-000000000000");
 
-/** Hyper-V sockets: the protocol. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
+/** AF_HYPERV: the protocol. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
 export const HV_PROTOCOL_RAW: number = /* @__PURE__ */ pick(undefined, undefined, 1);
 
 // System sockets
 
-/** Kernel control and event sockets of macOS: ss_sysaddr of a kernel control's address. See https://developer.apple.com/documentation/kernel. macOS only. */
+/** AF_SYSTEM: ss_sysaddr of a kernel control's address. See https://developer.apple.com/documentation/kernel. macOS only. */
 export const AF_SYS_CONTROL: number = /* @__PURE__ */ pick(undefined, 2);
 
-/** Kernel control and event sockets of macOS: ioctl request: the number of a kernel control. See https://developer.apple.com/documentation/kernel. macOS only. */
+/** AF_SYSTEM: ioctl request: the number of a kernel control. See https://developer.apple.com/documentation/kernel. macOS only. */
 export const CTLIOCGINFO: number = /* @__PURE__ */ pick(undefined, 3227799043);
 
-/** Kernel control and event sockets of macOS. See https://developer.apple.com/documentation/kernel. macOS only. */
+/** AF_SYSTEM. See https://developer.apple.com/documentation/kernel. macOS only. */
 export const KEV_DL_SUBCLASS: number = /* @__PURE__ */ pick(undefined, 2);
 
-/** Kernel control and event sockets of macOS. See https://developer.apple.com/documentation/kernel. macOS only. */
+/** AF_SYSTEM. See https://developer.apple.com/documentation/kernel. macOS only. */
 export const KEV_INET_SUBCLASS: number = /* @__PURE__ */ pick(undefined, 1);
 
-/** Kernel control and event sockets of macOS: protocol: kernel controls. See https://developer.apple.com/documentation/kernel. macOS only. */
+/** AF_SYSTEM: protocol: kernel controls. See https://developer.apple.com/documentation/kernel. macOS only. */
 export const SYSPROTO_CONTROL: number = /* @__PURE__ */ pick(undefined, 2);
 
-/** Kernel control and event sockets of macOS: protocol: kernel events. See https://developer.apple.com/documentation/kernel. macOS only. */
+/** AF_SYSTEM: protocol: kernel events. See https://developer.apple.com/documentation/kernel. macOS only. */
 export const SYSPROTO_EVENT: number = /* @__PURE__ */ pick(undefined, 1);
 
-/** Kernel control and event sockets of macOS. See https://developer.apple.com/documentation/kernel. macOS only. */
+/** AF_SYSTEM. See https://developer.apple.com/documentation/kernel. macOS only. */
 export const UTUN_OPT_FLAGS: number = /* @__PURE__ */ pick(undefined, 1);
 
-/** Kernel control and event sockets of macOS: option of a utun control: the interface's name. See https://developer.apple.com/documentation/kernel. macOS only. */
+/** AF_SYSTEM: option of a utun control: the interface's name. See https://developer.apple.com/documentation/kernel. macOS only. */
 export const UTUN_OPT_IFNAME: number = /* @__PURE__ */ pick(undefined, 2);
 
 // Interface flags
@@ -9623,343 +9961,3 @@ export const IOV_MAX: number = /* @__PURE__ */ pick(1024, 1024, undefined, 1024,
 
 /** Limit: most buffers of one call. See writev(2). Linux, NetBSD only. */
 export const UIO_MAXIOV: number = /* @__PURE__ */ pick(1024, undefined, undefined, undefined, 1024);
-
-// Names and values both ways
-
-/** Address families by name and by value: `AddressFamily[2]` is `"AF_INET"`. */
-export const AddressFamily = /* @__PURE__ */ enumerate({
-  AF_BLUETOOTH,
-  AF_IPX,
-  AF_ISDN,
-  AF_ISO,
-  AF_NETLINK,
-  AF_UNIX,
-  AF_AAL5,
-  AF_ALG,
-  AF_APPLETALK,
-  AF_ARP,
-  AF_ASH,
-  AF_ATM,
-  AF_ATMPVC,
-  AF_ATMSVC,
-  AF_AX25,
-  AF_BAN,
-  AF_BRIDGE,
-  AF_BTH,
-  AF_CAIF,
-  AF_CAN,
-  AF_CCITT,
-  AF_CHAOS,
-  AF_COIP,
-  AF_DATAKIT,
-  AF_DECnet,
-  AF_DIVERT,
-  AF_DLI,
-  AF_E164,
-  AF_ECMA,
-  AF_ECONET,
-  AF_ETHER,
-  AF_FILE,
-  AF_FIREFOX,
-  AF_HYPERV,
-  AF_IB,
-  AF_ICLFXBM,
-  AF_IEEE80211,
-  AF_IEEE802154,
-  AF_IMPLINK,
-  AF_INET,
-  AF_INET6,
-  AF_INET6_SDP,
-  AF_INET_SDP,
-  AF_IPFWLOG,
-  AF_IRDA,
-  AF_IUCV,
-  AF_KCM,
-  AF_KEY,
-  AF_LAT,
-  AF_LINK,
-  AF_LLC,
-  AF_LOCAL,
-  AF_MCTP,
-  AF_MPLS,
-  AF_NATM,
-  AF_NDRV,
-  AF_NETBEUI,
-  AF_NETBIOS,
-  AF_NETGRAPH,
-  AF_NETROM,
-  AF_NFC,
-  AF_NS,
-  AF_OROUTE,
-  AF_OSI,
-  AF_PACKET,
-  AF_PHONET,
-  AF_PPP,
-  AF_PPPOX,
-  AF_PUP,
-  AF_QIPCRTR,
-  AF_RDS,
-  AF_ROSE,
-  AF_ROUTE,
-  AF_RXRPC,
-  AF_SECURITY,
-  AF_SIP,
-  AF_SLOW,
-  AF_SMC,
-  AF_SNA,
-  AF_SYSTEM,
-  AF_TCNMESSAGE,
-  AF_TCNPROCESS,
-  AF_TIPC,
-  AF_UNSPEC,
-  AF_UTUN,
-  AF_VOICEVIEW,
-  AF_VSOCK,
-  AF_WANPIPE,
-  AF_X25,
-  AF_XDP,
-});
-
-/** Socket types by name and by value. */
-export const SocketKind = /* @__PURE__ */ enumerate({
-  SOCK_DCCP,
-  SOCK_CLOEXEC,
-  SOCK_CLOFORK,
-  SOCK_CONN_DGRAM,
-  SOCK_DGRAM,
-  SOCK_NONBLOCK,
-  SOCK_NOSIGPIPE,
-  SOCK_PACKET,
-  SOCK_RAW,
-  SOCK_RDM,
-  SOCK_SEQPACKET,
-  SOCK_STREAM,
-});
-
-/** Flags of send and recv by name and by value. */
-export const MsgFlag = /* @__PURE__ */ enumerate({
-  MSG_DONTROUTE,
-  MSG_MORE,
-  MSG_BCAST,
-  MSG_BTAG,
-  MSG_CMSG_CLOEXEC,
-  MSG_CMSG_CLOFORK,
-  MSG_CONFIRM,
-  MSG_CTRUNC,
-  MSG_DONTWAIT,
-  MSG_EOF,
-  MSG_EOR,
-  MSG_ERRQUEUE,
-  MSG_ETAG,
-  MSG_FASTOPEN,
-  MSG_FIN,
-  MSG_FLUSH,
-  MSG_HAVEMORE,
-  MSG_HOLD,
-  MSG_INTERRUPT,
-  MSG_MCAST,
-  MSG_NOSIGNAL,
-  MSG_NOTIFICATION,
-  MSG_OOB,
-  MSG_PARTIAL,
-  MSG_PEEK,
-  MSG_PROXY,
-  MSG_PUSH_IMMEDIATE,
-  MSG_RCVMORE,
-  MSG_RST,
-  MSG_SEND,
-  MSG_SOCK_DEVMEM,
-  MSG_SYN,
-  MSG_TRUNC,
-  MSG_TRYHARD,
-  MSG_WAITALL,
-  MSG_WAITFORONE,
-  MSG_WAITSTREAM,
-  MSG_ZEROCOPY,
-});
-
-/** Flags of getaddrinfo by name and by value. */
-export const AddressInfo = /* @__PURE__ */ enumerate({
-  AI_ADDRCONFIG,
-  AI_ALL,
-  AI_CANONIDN,
-  AI_CANONNAME,
-  AI_DEFAULT,
-  AI_DISABLE_IDN_ENCODING,
-  AI_FILESERVER,
-  AI_FQDN,
-  AI_IDN,
-  AI_IDN_ALLOW_UNASSIGNED,
-  AI_IDN_USE_STD3_ASCII_RULES,
-  AI_MASK,
-  AI_NON_AUTHORITATIVE,
-  AI_NUMERICHOST,
-  AI_NUMERICSERV,
-  AI_PASSIVE,
-  AI_RETURN_PREFERRED_NAMES,
-  AI_SECURE,
-  AI_SRV,
-  AI_UNUSABLE,
-  AI_V4MAPPED,
-  AI_V4MAPPED_CFG,
-});
-
-/** Error numbers by name and by value: `Errno[error.errno]` is `error.code`. */
-export const Errno = /* @__PURE__ */ enumerate({
-  EAGAIN,
-  EDEADLK,
-  EOPNOTSUPP,
-  E2BIG,
-  EACCES,
-  EADDRINUSE,
-  EADDRNOTAVAIL,
-  EADV,
-  EAFNOSUPPORT,
-  EALREADY,
-  EAUTH,
-  EBADARCH,
-  EBADE,
-  EBADEXEC,
-  EBADF,
-  EBADFD,
-  EBADMACHO,
-  EBADMSG,
-  EBADR,
-  EBADRPC,
-  EBADRQC,
-  EBADSLT,
-  EBFONT,
-  EBUSY,
-  ECANCELED,
-  ECAPMODE,
-  ECHILD,
-  ECHRNG,
-  ECOMM,
-  ECONNABORTED,
-  ECONNREFUSED,
-  ECONNRESET,
-  EDEADLOCK,
-  EDESTADDRREQ,
-  EDEVERR,
-  EDOM,
-  EDOOFUS,
-  EDOTDOT,
-  EDQUOT,
-  EEXIST,
-  EFAULT,
-  EFBIG,
-  EFTYPE,
-  EHOSTDOWN,
-  EHOSTUNREACH,
-  EHWPOISON,
-  EIDRM,
-  EILSEQ,
-  EINPROGRESS,
-  EINTEGRITY,
-  EINTR,
-  EINVAL,
-  EIO,
-  EISCONN,
-  EISDIR,
-  EISNAM,
-  EKEYEXPIRED,
-  EKEYREJECTED,
-  EKEYREVOKED,
-  EL2HLT,
-  EL2NSYNC,
-  EL3HLT,
-  EL3RST,
-  ELIBACC,
-  ELIBBAD,
-  ELIBEXEC,
-  ELIBMAX,
-  ELIBSCN,
-  ELNRNG,
-  ELOOP,
-  EMEDIUMTYPE,
-  EMFILE,
-  EMLINK,
-  EMSGSIZE,
-  EMULTIHOP,
-  ENAMETOOLONG,
-  ENAVAIL,
-  ENEEDAUTH,
-  ENETDOWN,
-  ENETRESET,
-  ENETUNREACH,
-  ENFILE,
-  ENOANO,
-  ENOATTR,
-  ENOBUFS,
-  ENOCSI,
-  ENODATA,
-  ENODEV,
-  ENOENT,
-  ENOEXEC,
-  ENOKEY,
-  ENOLCK,
-  ENOLINK,
-  ENOMEDIUM,
-  ENOMEM,
-  ENOMSG,
-  ENONET,
-  ENOPKG,
-  ENOPOLICY,
-  ENOPROTOOPT,
-  ENOSPC,
-  ENOSR,
-  ENOSTR,
-  ENOSYS,
-  ENOTBLK,
-  ENOTCAPABLE,
-  ENOTCONN,
-  ENOTDIR,
-  ENOTEMPTY,
-  ENOTNAM,
-  ENOTRECOVERABLE,
-  ENOTSOCK,
-  ENOTSUP,
-  ENOTTY,
-  ENOTUNIQ,
-  ENXIO,
-  EOVERFLOW,
-  EOWNERDEAD,
-  EPERM,
-  EPFNOSUPPORT,
-  EPIPE,
-  EPROCLIM,
-  EPROCUNAVAIL,
-  EPROGMISMATCH,
-  EPROGUNAVAIL,
-  EPROTO,
-  EPROTONOSUPPORT,
-  EPROTOTYPE,
-  EPWROFF,
-  EQFULL,
-  ERANGE,
-  EREMCHG,
-  EREMOTE,
-  EREMOTEIO,
-  ERESTART,
-  ERFKILL,
-  EROFS,
-  ERPCMISMATCH,
-  ESHLIBVERS,
-  ESHUTDOWN,
-  ESOCKTNOSUPPORT,
-  ESPIPE,
-  ESRCH,
-  ESRMNT,
-  ESTALE,
-  ESTRPIPE,
-  ETIME,
-  ETIMEDOUT,
-  ETOOMANYREFS,
-  ETXTBSY,
-  EUCLEAN,
-  EUNATCH,
-  EUSERS,
-  EWOULDBLOCK,
-  EXDEV,
-  EXFULL,
-});

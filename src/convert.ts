@@ -1,9 +1,10 @@
 /**
  * Conversions: byte order, addresses as text and as bytes, the sizes of ancillary data.
  */
-import { type BytesLike, bytes, INT_MAX, integer, text, UINT_MAX, wrongValue } from "./args.ts";
+import { type BytesLike, byteLengthOf, bytes, bytesOf, integer, text, UINT_MAX, wrongValue } from "./args.ts";
 import { AF_INET, AF_INET6, EAFNOSUPPORT } from "./constants.ts";
 import { invalid, systemError } from "./errors.ts";
+import { CMSG_MAX } from "./message.ts";
 import { shim } from "./native.ts";
 
 // Every machine that Bun runs on is little-endian; the network is big-endian.
@@ -91,9 +92,9 @@ export function inet_aton(host: string): Buffer {
  * ```
  */
 export function inet_ntoa(packed: BytesLike): string {
-  const view = bytes(packed, "packed");
-  if (view.byteLength !== 4) throw invalid("inet_ntoa", "packed IP wrong length");
-  return new Uint8Array(view.buffer, view.byteOffset, 4).join(".");
+  const view = bytesOf(bytes(packed, "packed"));
+  if (view.length !== 4) throw invalid("inet_ntoa", "packed IP wrong length");
+  return view.join(".");
 }
 
 /** How many bytes an address has. */
@@ -139,15 +140,13 @@ export function inet_pton(family: number, host: string): Buffer {
 export function inet_ntop(family: number, packed: BytesLike): string {
   const length = addressLength(family, "inet_ntop");
   const view = bytes(packed, "packed");
-  if (view.byteLength !== length) throw wrongValue("packed", `${length} bytes`, `${view.byteLength} bytes`);
+  const given = byteLengthOf(view);
+  if (given !== length) throw wrongValue("packed", `${length} bytes`, `${given} bytes`);
   const out = Buffer.alloc(64);
   const n = shim.bs_inet_ntop(family, view, out, out);
   if (n < 0) throw systemError("inet_ntop", n);
   return out.toString("latin1", 0, n);
 }
-
-/** The most that CMSG_LEN and CMSG_SPACE can add to and stay an int. */
-const CMSG_MAX = INT_MAX - 64;
 
 /**
  * The length of a control message with that much data, without the padding behind it; see cmsg(3).

@@ -1,7 +1,19 @@
 /**
  * Functions that make sockets, and those that handle bare descriptors.
  */
-import { type BytesLike, bits, descriptor, flag, integer, options, seconds, wrongType, wrongValue } from "./args.ts";
+import {
+  type BytesLike,
+  bits,
+  descriptor,
+  flag,
+  integer,
+  options,
+  seconds,
+  text,
+  UINT_MAX,
+  wrongType,
+  wrongValue,
+} from "./args.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -9,15 +21,23 @@ import {
   AF_UNSPEC,
   IPPROTO_IPV6,
   IPV6_V6ONLY,
+  SCM_PIDFD,
   SCM_RIGHTS,
   SO_REUSEADDR,
   SO_REUSEPORT,
   SOCK_STREAM,
   SOL_SOCKET,
 } from "./constants.ts";
-import { OSError, systemError } from "./errors.ts";
-import type { AddressArgument, AddressOf, FamilyConstant, FamilyName, InetAddress } from "./families/index.ts";
-import { descriptorsIn, list } from "./message.ts";
+import { invalid, OSError, systemError } from "./errors.ts";
+import {
+  type AddressArgument,
+  type AddressOf,
+  type FamilyConstant,
+  type FamilyName,
+  familyOf,
+  type InetAddress,
+} from "./families/index.ts";
+import { closeDescriptors, descriptorsIn, list } from "./message.ts";
 import { getaddrinfo } from "./names.ts";
 import { io, ioWords, shim } from "./native.ts";
 import { adopt, Socket } from "./socket.ts";
@@ -112,10 +132,11 @@ export function createConnection(address: unknown, ...rest: unknown[]): Socket<"
   const byName = typeof last === "object" && last !== null && !Array.isArray(last);
   const given = options(byName ? rest.pop() : undefined, "options", ["timeout", "sourceAddress", "allErrors"]);
   const named = { ...given };
+  if (rest.length > 2) options(rest[2], "options", []); // it is none: says so
   if (rest.length > 0) named.timeout = rest[0];
   if (rest.length > 1) named.sourceAddress = rest[1];
   const timeout = named.timeout === undefined ? undefined : seconds(named.timeout, "timeout");
-  const source = named.sourceAddress ?? null;
+  const source = named.sourceAddress === undefined ? null : sourceOf(named.sourceAddress);
   const allErrors = named.allErrors === undefined ? false : flag(named.allErrors, "options.allErrors");
 
   const errors: unknown[] = [];
@@ -124,7 +145,7 @@ export function createConnection(address: unknown, ...rest: unknown[]): Socket<"
     try {
       sock = new Socket(family, type, proto);
       if (timeout !== undefined) sock.settimeout(timeout);
-      if (source !== null) sock.bind(source as InetAddress);
+      if (source !== null) sock.bind(source);
       sock.connect(peer as InetAddress);
       return sock as Socket<"AF_INET" | "AF_INET6">;
     } catch (error) {
@@ -133,8 +154,22 @@ export function createConnection(address: unknown, ...rest: unknown[]): Socket<"
       errors.push(error);
     }
   }
+  if (errors.length === 0) throw invalid("getaddrinfo", "no address", host);
   if (allErrors) throw new AggregateError(errors, `connect: no address of ${host} took the connection`);
   throw errors.at(-1);
+}
+
+/** An address to connect from, of either family; what its host is shows when it is bound. */
+function sourceOf(address: unknown): InetAddress | null {
+  if (address === null) return null;
+  if (!Array.isArray(address) || address.length < 2 || address.length > 4) {
+    throw wrongType("sourceAddress", "[host, port]", address);
+  }
+  const [host, port, ...scope] = address as [string, number, ...unknown[]];
+  text(host, "sourceAddress[0]");
+  integer(port, "sourceAddress[1]", 0, 65535);
+  scope.forEach((field, i) => integer(field, `sourceAddress[${i + 2}]`, 0, UINT_MAX));
+  return [host, port, ...scope] as readonly unknown[] as InetAddress;
 }
 
 /** What {@link createServer} takes by name. */
@@ -189,9 +224,10 @@ export function createServer(address: unknown, given?: ServerOptions): Socket {
   if (reusePort && SO_REUSEPORT === undefined)
     throw wrongValue("options.reusePort", "false: this platform lacks it", true);
   if (dualstack) {
-    if (!hasDualstackIPv6()) throw wrongValue("options.dualstackIPv6", "false: this platform lacks it", true);
     if (family !== AF_INET6) throw wrongValue("options.dualstackIPv6", "false unless the family is AF_INET6", true);
+    if (!hasDualstackIPv6()) throw wrongValue("options.dualstackIPv6", "false: this platform lacks it", true);
   }
+  familyOf(family).encode(address, "bind", 0); // wrong, it shall be found before a socket is opened
   const sock = new Socket(family, SOCK_STREAM);
   try {
     // On Windows SO_REUSEADDR would let two servers take the same port at the same time.
@@ -359,6 +395,7 @@ export function recvFds<Name extends FamilyName>(
   const room = integer(maxfds, "maxfds", 0, 0xffff) * Int32Array.BYTES_PER_ELEMENT;
   const f = arguments.length < 4 ? 0 : bits(flags, "flags");
   const [data, ancdata, received, address] = sock.recvmsg(bufsize, shim.bs_cmsg_len(room), f);
+  closeDescriptors(ancdata, SCM_PIDFD); // SO_PASSPIDFD's, which nobody asked this function for
   return [data, descriptorsIn(ancdata), received, address];
 }
 

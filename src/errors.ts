@@ -17,6 +17,7 @@ import {
   EAI_SOCKTYPE,
   EAI_SYSTEM,
   EINVAL,
+  ENOENT,
   Errno,
   ETIMEDOUT,
 } from "./constants.ts";
@@ -63,7 +64,13 @@ export class OSError extends Error {
   /** The call that failed: `"connect"`. */
   readonly syscall: string;
   /** The address that the call was given; absent where there was none. */
-  readonly address?: unknown;
+  declare readonly address?: unknown;
+
+  /**
+   * After a file's `write` (see `Socket.makefile`): how much of its data the file has taken all the same, sent or kept for
+   * the next flush. What lies behind that is still the caller's.
+   */
+  declare charactersWritten?: number;
 
   /** @param details - What failed, and how. */
   constructor(details: OSErrorDetails) {
@@ -175,6 +182,11 @@ export function systemError(syscall: string, result: number, address?: unknown):
 /** An OSError for what the C library would refuse without a number of its own: EINVAL, in our words. */
 export function invalid(syscall: string, reason: string, address?: unknown): OSError {
   return new OSError({ errno: EINVAL, code: "EINVAL", syscall, reason, address });
+}
+
+/** An OSError for a name or number that the system's databases do not have: ENOENT, in our words, because no file is meant. */
+export function unknown(syscall: string, reason: string, address: unknown): OSError {
+  return new OSError({ errno: ENOENT, code: "ENOENT", syscall, reason, address });
 }
 
 /** The error for a result of the resolver: `failure` is its EAI number, or 0 where the system's own errno tells. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { AfalgOptions } from "./afalg.ts";
 export type { BytesLike } from "./args.ts";
 export * from "./constants.ts";
 export {
@@ -62,7 +63,15 @@ export type { Inet6Address, Inet6AddressLike } from "./families/inet6.ts";
 export type { OtherAddress } from "./families/other.ts";
 export type { UnixAddress } from "./families/unix.ts";
 export { if_indextoname, if_nameindex, if_nametoindex } from "./interfaces.ts";
-export type { FileOptions, SocketFile } from "./makefile.ts";
+export type {
+  BufferedSocketFile,
+  FileOptions,
+  Newline,
+  RawSocketFile,
+  SocketFile,
+  TextErrors,
+  TextSocketFile,
+} from "./makefile.ts";
 export type { AncillaryData, ReceivedAncillaryData } from "./message.ts";
 export {
   type AddressInfoEntry,

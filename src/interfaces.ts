@@ -1,7 +1,7 @@
 /**
  * Network interfaces: their names and numbers. See if_nameindex(3).
  */
-import { integer, text, UINT_MAX } from "./args.ts";
+import { integer, UINT_MAX, wrongType, wrongValue } from "./args.ts";
 import { systemError } from "./errors.ts";
 import { decodeFileName, encodeFileName } from "./filenames.ts";
 import { shim } from "./native.ts";
@@ -41,7 +41,9 @@ export function if_nameindex(): [index: number, name: string][] {
  * ```
  */
 export function if_nametoindex(name: string): number {
-  const given = Buffer.concat([encodeFileName(text(name, "name"), "name"), Buffer.alloc(1)]);
+  if (typeof name !== "string") throw wrongType("name", "a string", name);
+  if (name.includes("\0")) throw wrongValue("name", "a string without NUL", name);
+  const given = Buffer.concat([encodeFileName(name, "name"), Buffer.alloc(1)]);
   const r = shim.bs_if_nametoindex(given);
   if (r < 0) throw systemError("if_nametoindex", r, name);
   return r;

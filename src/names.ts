@@ -1,9 +1,9 @@
 /**
  * Names and numbers: hosts, services, protocols, this machine. See getaddrinfo(3), gethostbyname(3), getservent(3).
  */
-import { type BytesLike, bits, bytes, integer, options, text, wrongType } from "./args.ts";
-import { AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, SOCK_DGRAM } from "./constants.ts";
-import { hostError, invalid, OSError, systemError } from "./errors.ts";
+import { type BytesLike, bits, bytes, integer, options, text, wrongType, wrongValue } from "./args.ts";
+import { AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, AI_PASSIVE, SOCK_DGRAM } from "./constants.ts";
+import { hostError, invalid, OSError, systemError, unknown } from "./errors.ts";
 import { type AddressOf, decodePacked, type InetAddress, type Inet6AddressLike } from "./families/index.ts";
 import { decodeFileName, encodeFileName } from "./filenames.ts";
 import { shim } from "./native.ts";
@@ -70,7 +70,7 @@ export function getaddrinfo(host: unknown, port: unknown, ...rest: unknown[]): A
     : Object.fromEntries(rest.map((value, i) => [["family", "type", "proto", "flags"][i] ?? "more", value]));
   const given = (name: "family" | "type" | "proto" | "flags") =>
     name in named ? (name === "flags" ? bits(named[name], name) : integer(named[name], name)) : 0;
-  const service = port === null ? null : typeof port === "string" ? text(port, "port") : String(integer(port, "port"));
+  const service = port === null ? null : serviceOf(port);
   const name = host === null ? null : hostName(host, "host");
   const found = lookup(
     name,
@@ -88,6 +88,13 @@ export function getaddrinfo(host: unknown, port: unknown, ...rest: unknown[]): A
     entry.canonname,
     decodePacked(entry.name, entry.proto) as AddressOf<"AF_INET">,
   ]);
+}
+
+/** A port as the resolver takes it. It would take only the last 16 bits of a larger number, and lead to another service. */
+function serviceOf(port: unknown): string {
+  if (typeof port !== "string") return String(integer(port, "port", 0, 65535));
+  if (/^\d+$/.test(port)) integer(Number(port), "port", 0, 65535);
+  return text(port, "port");
 }
 
 /**
@@ -216,8 +223,13 @@ export function gethostbyname_ex(host: string): HostEntry {
  */
 export function gethostbyaddr(address: string): HostEntry {
   const name = hostName(address, "address");
-  const [first] = lookup(name === "" ? null : name, name === "" ? "0" : null, AF_UNSPEC, SOCK_DGRAM, 0, 0, address);
+  const found =
+    name === ""
+      ? lookup(null, "0", AF_UNSPEC, SOCK_DGRAM, 0, AI_PASSIVE, address)
+      : lookup(name === "<broadcast>" ? "255.255.255.255" : name, null, AF_UNSPEC, SOCK_DGRAM, 0, 0, address);
+  const [first] = found;
   if (first === undefined) throw invalid("getaddrinfo", "no address", address);
+  if (name === "" && found.length > 1) throw invalid("getaddrinfo", "wildcard resolved to multiple addresses", address);
   const packed = first.family === AF_INET6 ? first.name.slice(8, 24) : first.name.slice(4, 8);
   const answer = listed((o) => shim.bs_gethostbyaddr(packed, packed.length, first.family, o, o, failure));
   return hostEntry(answer, "gethostbyaddr", address);
@@ -272,6 +284,7 @@ export function gethostname(): string {
  * ```
  */
 export function sethostname(name: BytesLike): void {
+  if (typeof name === "string" && name.includes("\0")) throw wrongValue("name", "a name without NUL", name);
   const given = typeof name === "string" ? encodeFileName(name, "name") : bytes(name, "name");
   const r = shim.bs_sethostname(given, given);
   if (r < 0) throw systemError("sethostname", r);
@@ -291,7 +304,7 @@ export function sethostname(name: BytesLike): void {
  */
 export function getprotobyname(name: string): number {
   const r = shim.bs_getprotobyname(text(name, "name"));
-  if (r < 0) throw systemError("getprotobyname", r, name);
+  if (r < 0) throw unknown("getprotobyname", "no such protocol", name);
   return r;
 }
 
@@ -311,7 +324,7 @@ export function getprotobyname(name: string): number {
 export function getservbyname(service: string, protocol?: string): number {
   const name = text(service, "service");
   const r = shim.bs_getservbyname(name, arguments.length < 2 ? null : text(protocol, "protocol"));
-  if (r < 0) throw systemError("getservbyname", r, service);
+  if (r < 0) throw unknown("getservbyname", "no such service", service);
   return r;
 }
 
@@ -332,6 +345,6 @@ export function getservbyport(port: number, protocol?: string): string {
   const number = integer(port, "port", 0, 65535);
   const name = arguments.length < 2 ? null : text(protocol, "protocol");
   const answer = listed((o) => shim.bs_getservbyport(number, name, o, o));
-  if (typeof answer === "number") throw systemError("getservbyport", answer, port);
+  if (typeof answer === "number") throw unknown("getservbyport", "no such service", port);
   return answer.toString();
 }

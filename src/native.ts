@@ -7,6 +7,7 @@
 import { dlopen, ptr, suffix } from "bun:ffi";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { bufferOf, byteLengthOf } from "./args.ts";
 
 const library = join(import.meta.dir, "..", "shim", "lib", `${process.platform}-${process.arch}.${suffix}`);
 if (!existsSync(library)) {
@@ -22,7 +23,7 @@ export const shim = dlopen(library, {
   bs_describe: { args: ["i32", "i32", "buffer"], returns: "i32" },
   bs_bind: { args: ["i32", "buffer", "i32"], returns: "i32" },
   bs_listen: { args: ["i32", "i32"], returns: "i32" },
-  bs_accept: { args: ["i32", "buffer", "f64"], returns: "i32" },
+  bs_accept: { args: ["i32", "i32", "buffer", "f64"], returns: "i32" },
   bs_connect: { args: ["i32", "buffer", "i32", "f64"], returns: "i32" },
   bs_shutdown: { args: ["i32", "i32"], returns: "i32" },
   bs_close: { args: ["i32"], returns: "i32" },
@@ -144,12 +145,14 @@ export const IO_NAME_WORD = NAME_OFFSET / 4;
 export function slicesOf(views: readonly NodeJS.ArrayBufferView[]): Uint32Array {
   const slices = new Uint32Array(views.length * 4);
   for (const [i, view] of views.entries()) {
-    if (view.buffer.byteLength === 0 || view.byteLength === 0) continue;
+    bufferOf(view);
+    const length = byteLengthOf(view);
+    if (length === 0) continue;
     const address = ptr(view) as number;
     slices[4 * i] = address % 2 ** 32;
     slices[4 * i + 1] = Math.floor(address / 2 ** 32);
-    slices[4 * i + 2] = view.byteLength % 2 ** 32;
-    slices[4 * i + 3] = Math.floor(view.byteLength / 2 ** 32);
+    slices[4 * i + 2] = length % 2 ** 32;
+    slices[4 * i + 3] = Math.floor(length / 2 ** 32);
   }
   return slices;
 }

@@ -33,13 +33,18 @@ export function listed(ask: (out: Buffer) => number): Buffer | number {
 }
 
 /**
- * A host's name as the resolver takes it: names that are not ASCII by IDNA (RFC 5891), as CPython's are.
+ * What `domainToASCII` would read as parts of an URL (`é/x` is the host `é` to it), or drop, or decode.
+ */
+const noHost = /[\x00-\x7f](?<![-.\w])/;
+
+/**
+ * A host's name as the resolver takes it: names that are not ASCII by IDNA (RFC 5891).
  *
  * @throws RangeError for a NUL, an empty label or one above 63 characters.
  */
 export function hostName(host: unknown, name: string): string {
   const given = text(host, name);
-  const ascii = /^[\x01-\x7f]*$/.test(given) ? given : domainToASCII(given);
+  const ascii = /^[\x01-\x7f]*$/.test(given) ? given : noHost.test(given) ? "" : domainToASCII(given);
   if (ascii === "" && given !== "") throw wrongValue(name, "a host's name", host);
   const labels = ascii.split(".");
   const last = labels.pop() ?? "";

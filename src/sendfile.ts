@@ -3,8 +3,8 @@
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { INT_MAX, text, wrongType } from "./args.ts";
-import { SOCK_STREAM } from "./constants.ts";
+import { descriptor, INT_MAX, text, wrongType } from "./args.ts";
+import { EBADF, SOCK_STREAM } from "./constants.ts";
 import { systemError } from "./errors.ts";
 import { shim } from "./native.ts";
 import type { Socket } from "./socket.ts";
@@ -21,10 +21,11 @@ const CHUNK = 65536;
  */
 export function sendFile(sock: Socket, file: SendableFile, offset: number, count: number | null): number {
   const source = sourceOf(file);
+  if (sock.fileno() < 0) throw systemError("sendfile", -EBADF);
   if (sock.type !== SOCK_STREAM) throw new RangeError("sendfile: only SOCK_STREAM sockets can send files");
   if (sock.gettimeout() === 0) throw new RangeError("sendfile: the socket is non-blocking");
   if (typeof source === "number") return sendFrom(sock, source, offset, count, true);
-  const fd = openSync(source, "r");
+  const fd = ofFile("open", () => openSync(source, "r"), source);
   try {
     return sendFrom(sock, fd, offset, count, false);
   } finally {
@@ -32,32 +33,42 @@ export function sendFile(sock: Socket, file: SendableFile, offset: number, count
   }
 }
 
+/** A call of `node:fs`; what the system refuses is an OSError here as everywhere in the library. */
+function ofFile<T>(syscall: string, call: () => T, path?: string): T {
+  try {
+    return call();
+  } catch (error) {
+    const errno: unknown = error instanceof Error ? Reflect.get(error, "errno") : undefined;
+    if (typeof errno === "number" && errno !== 0) throw systemError(syscall, -Math.abs(errno), path);
+    throw error;
+  }
+}
+
 /** A path to open, or a descriptor that is open already. */
 function sourceOf(file: unknown): string | number {
   if (typeof file === "string") return text(file, "file");
   if (typeof file === "number") {
-    if (!Number.isInteger(file) || file < 0 || file > INT_MAX) throw wrongType("file", "a descriptor", file);
-    return file;
+    return descriptor(file, "file");
   }
   if (file instanceof Blob) {
     const path: unknown = Reflect.get(file, "name");
     if (typeof path !== "string") throw wrongType("file", "a Bun.file of a path (or the descriptor itself)", file);
     // A slice has the name of the whole file, and does not tell where it begins.
-    const size = statSync(path, { throwIfNoEntry: false })?.size;
+    const size = ofFile("stat", () => statSync(path, { throwIfNoEntry: false })?.size, path);
     if (size !== undefined && size > 0 && file.size < size) {
       throw wrongType("file", "a whole file (offset and count say which part)", file);
     }
     return path;
   }
   const fd: unknown = typeof file === "object" && file !== null ? Reflect.get(file, "fd") : undefined;
-  if (typeof fd === "number" && Number.isInteger(fd) && fd >= 0) return fd;
+  if (typeof fd === "number") return descriptor(fd, "file.fd");
   throw wrongType("file", "a path, a Bun.file, a FileHandle or a descriptor", file);
 }
 
 function sendFrom(sock: Socket, fd: number, offset: number, count: number | null, keepPosition: boolean): number {
   let sent = 0;
   const left = () => (count === null ? INT_MAX : Math.min(count - sent, INT_MAX));
-  if (!fstatSync(fd).isFile()) return sendByReading(sock, fd, offset, count);
+  if (!ofFile("fstat", () => fstatSync(fd)).isFile()) return sendByReading(sock, fd, offset, count);
   try {
     while (left() > 0) {
       const n = shim.bs_sendfile(sock.fileno(), fd, offset + sent, left(), sock.gettimeout() ?? -1);
@@ -81,7 +92,7 @@ function sendByReading(sock: Socket, fd: number, offset: number, count: number |
   let sent = 0;
   while (count === null || sent < count) {
     const wanted = count === null ? CHUNK : Math.min(count - sent, CHUNK);
-    const n = readSync(fd, chunk, 0, wanted, null);
+    const n = ofFile("read", () => readSync(fd, chunk, 0, wanted, null));
     if (n === 0) break;
     sock.sendall(chunk.subarray(0, n));
     sent += n;

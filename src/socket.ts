@@ -1,6 +1,7 @@
 /**
  * The socket object: a thin object over the system's calls.
  */
+import { type AfalgOptions, afalgMessage } from "./afalg.ts";
 import {
   type BytesLike,
   bits,
@@ -23,9 +24,11 @@ import {
 } from "./args.ts";
 import {
   AddressFamily,
+  AF_ALG,
   AF_INET,
   EAGAIN,
   EBADF,
+  EOPNOTSUPP,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_STREAM,
@@ -217,7 +220,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @throws OSError: EINVAL where the socket does not listen, ECONNABORTED, EMFILE; BlockingIOError, TimeoutError.
    */
   accept(): [conn: Socket<Name>, address: AddressOf<Name>] {
-    const fd = shim.bs_accept(this.#handle.fd, io, this.#timeout);
+    const fd = shim.bs_accept(this.#handle.fd, this.#family === AF_ALG ? 0 : 1, io, this.#timeout);
     if (fd < 0) throw systemError("accept", fd);
     const address = this.#address();
     return [this.#sibling(fd, "accept"), address];
@@ -735,6 +738,20 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   }
 
   /**
+   * {@link sendmsg} for AF_ALG, the kernel's cryptography: says what to do with the data. Linux only.
+   *
+   * @param buffers - The pieces of the data.
+   * @param options - `op` (`ALG_OP_*`), `iv`, `assoclen`, `flags`.
+   * @returns How many bytes of data the system took.
+   * @throws OSError (EOPNOTSUPP) where the socket's family is another.
+   */
+  sendmsgAfalg(buffers: Iterable<BytesLike>, options: AfalgOptions): number {
+    const { ancdata, flags } = afalgMessage(options);
+    if (this.#family !== AF_ALG) throw systemError("sendmsg", -EOPNOTSUPP);
+    return this.sendmsg(buffers, ancdata, flags);
+  }
+
+  /**
    * Sends a file's bytes on a stream; see sendfile(2). Files that are not regular are read and sent.
    *
    * @param file - A path, a `Bun.file` of one, a `FileHandle` of `node:fs/promises`, or a descriptor. The position of the
@@ -817,6 +834,14 @@ function portion(nbytes: unknown, view: NodeJS.ArrayBufferView): number {
   return n === 0 ? length : n;
 }
 
+/** A descriptor with the timeout that new sockets begin with; 0 where `SOCK_NONBLOCK` is in the type. */
+function begin(fd: number, family: number, type: number, proto: number): Made {
+  const nonblocking = SOCK_NONBLOCK !== undefined && (type & SOCK_NONBLOCK) !== 0;
+  const timeout = nonblocking ? 0 : (defaultTimeout ?? FOREVER);
+  if (timeout !== FOREVER) shim.bs_set_blocking(fd, 0);
+  return new Made(fd, family, type, proto, timeout);
+}
+
 /** Opens what the constructor's arguments say. */
 function open(args: unknown[]): Made {
   const short = args.length === 1 && typeof args[0] === "object" && args[0] !== null;
@@ -828,10 +853,7 @@ function open(args: unknown[]): Made {
   const proto = args.length > 2 ? integer(args[2], "proto") : 0;
   const fd = shim.bs_socket(family, type, proto);
   if (fd < 0) throw systemError("socket", fd);
-  const nonblocking = SOCK_NONBLOCK !== undefined && (type & SOCK_NONBLOCK) !== 0;
-  const timeout = nonblocking ? 0 : (defaultTimeout ?? FOREVER);
-  if (timeout !== FOREVER) shim.bs_set_blocking(fd, 0);
-  return new Made(fd, family, type, proto, timeout);
+  return begin(fd, family, type, proto);
 }
 
 /** Takes over a descriptor; what is not given, or -1, is asked of it. */
@@ -843,20 +865,10 @@ function takeOver(fileno: unknown, args: unknown[]): Made {
   const r = shim.bs_describe(fd, (family < 0 ? 1 : 0) | (type < 0 ? 2 : 0) | (proto < 0 ? 4 : 0), io);
   if (r < 0) throw systemError("socket", r);
   const [foundFamily, foundType, foundProto] = ioWords as unknown as [number, number, number];
-  const timeout = defaultTimeout ?? FOREVER;
-  if (timeout !== FOREVER) shim.bs_set_blocking(fd, 0);
-  return new Made(
-    fd,
-    family < 0 ? foundFamily : family,
-    type < 0 ? foundType : type,
-    proto < 0 ? foundProto : proto,
-    timeout,
-  );
+  return begin(fd, family < 0 ? foundFamily : family, type < 0 ? foundType : type, proto < 0 ? foundProto : proto);
 }
 
 /** A socket over a descriptor that the library just made. */
 export function adopt(fd: number, family: number, type: number, proto: number): Socket {
-  const timeout = defaultTimeout ?? FOREVER;
-  if (timeout !== FOREVER) shim.bs_set_blocking(fd, 0);
-  return new Socket(new Made(fd, family, type, proto, timeout));
+  return new Socket(begin(fd, family, type, proto));
 }
