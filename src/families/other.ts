@@ -2,7 +2,7 @@
  * Every family without a file of its own: the seed's rule, the number of the family and the bytes behind it. No socket is
  * unusable because nobody wrote its codec.
  */
-import { bytes, integer, wrongType, wrongValue } from "../args.ts";
+import { bytes, bytesOf, integer, wrongType, wrongValue } from "../args.ts";
 import { NAME_MAX } from "../native.ts";
 import { beginName, type Family, nameFamily, outName } from "./family.ts";
 
@@ -17,12 +17,13 @@ export const other: Family = {
   encode(address) {
     if (!Array.isArray(address) || address.length !== 2) throw wrongType("address", "[family, bytes]", address);
     const family = integer(address[0], "address[0]", 0, 0xffff);
-    const data = bytes(address[1], "address[1]");
-    if (data.byteLength > NAME_MAX - DATA) throw wrongValue("address[1]", `at most ${NAME_MAX - DATA} bytes`, data);
-    const length = DATA + data.byteLength;
-    const copy = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const data = bytesOf(bytes(address[1], "address[1]"));
+    if (data.length > NAME_MAX - DATA) {
+      throw wrongValue("address[1]", `at most ${NAME_MAX - DATA} bytes`, `${data.length} bytes`);
+    }
+    const length = DATA + data.length;
     beginName(family, length);
-    outName.set(copy, DATA);
+    outName.set(data, DATA);
     return length;
   },
 

@@ -1,7 +1,7 @@
 /**
  * AF_UNIX: sockets of this machine, by path or, on Linux, by abstract name. See unix(7).
  */
-import { bytes, wrongValue } from "../args.ts";
+import { bytes, bytesOf, wrongValue } from "../args.ts";
 import { AF_UNIX, ENAMETOOLONG } from "../constants.ts";
 import { decodeFileName, encodeFileName } from "../filenames.ts";
 import { systemError } from "../errors.ts";
@@ -28,7 +28,9 @@ export const unix: Family = {
 
   encode(address, syscall) {
     const path =
-      typeof address === "string" ? encodeFileName(address, "address") : Buffer.from(copyOf(bytes(address, "address")));
+      typeof address === "string"
+        ? encodeFileName(address, "address")
+        : Buffer.from(bytesOf(bytes(address, "address")));
     const abstract = hasAbstract && path[0] === 0;
     if (!abstract && path.includes(0)) throw wrongValue("address", "a path without NUL", address);
     if (path.length > UNIX_PATH_MAX) throw systemError(syscall, -ENAMETOOLONG, address);
@@ -40,13 +42,9 @@ export const unix: Family = {
 
   decode(name, length) {
     if (length < PATH) return undefined;
-    const path = Buffer.from(copyOf(name.subarray(PATH, length)));
+    const path = Buffer.from(name.slice(PATH, length));
     if (path[0] === 0 && hasAbstract) return path;
     const end = path.indexOf(0);
     return decodeFileName(end < 0 ? path : path.subarray(0, end)) satisfies UnixAddress;
   },
 };
-
-function copyOf(view: NodeJS.ArrayBufferView): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice() as Uint8Array<ArrayBuffer>;
-}
