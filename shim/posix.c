@@ -189,16 +189,16 @@ int32_t bs_listen(int32_t fd, int32_t backlog) { return result(listen(fd, backlo
 
 int32_t bs_accept(int32_t fd, int32_t named, struct bs_io *io, double timeout) {
   int r;
-  socklen_t length = 0;
+  socklen_t length = 0, *room = named ? &length : NULL;
   void *name = named ? io->name : NULL;
 #if defined(SOCK_CLOEXEC)
-  RETRY(fd, POLLIN, timeout, (length = named ? BS_NAME_MAX : 0, accept4(fd, name, named ? &length : NULL, SOCK_CLOEXEC)), r)
+  RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept4(fd, name, room, SOCK_CLOEXEC)), r)
 #else
-  RETRY(fd, POLLIN, timeout, (length = named ? BS_NAME_MAX : 0, accept(fd, name, named ? &length : NULL)), r)
+  RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept(fd, name, room)), r)
   if ((r = close_on_exec(r)) < 0) return r;
   bs_set_blocking(r, 1); /* macOS passes the listener's mode on */
 #endif
-  set_name(io, length);
+  set_name(io, named ? length : 0);
   return r;
 }
 

@@ -396,9 +396,13 @@ export function recvFds<Name extends FamilyName>(
   const f = arguments.length < 4 ? 0 : bits(flags, "flags");
   const [data, ancdata, received, address] = sock.recvmsg(bufsize, shim.bs_cmsg_len(room), f);
   closeDescriptors(ancdata, SCM_PIDFD); // SO_PASSPIDFD's, which nobody asked this function for
-  return [data, descriptorsIn(ancdata), received, address];
+  return [data, descriptorsIn(ancdata, SCM_RIGHTS), received, address];
 }
 
 function aSocket(sock: unknown): void {
-  if (!(sock instanceof Socket)) throw wrongType("sock", "a Socket", sock);
+  try {
+    Socket.prototype.fileno.call(sock as Socket); // knows its own, and is not taken in by a Proxy
+  } catch {
+    throw wrongType("sock", "a Socket", sock);
+  }
 }

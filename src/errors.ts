@@ -8,6 +8,8 @@ import {
   EAI_BADHINTS,
   EAI_FAIL,
   EAI_FAMILY,
+  EAI_IDN_ENCODE,
+  EAI_INTR,
   EAI_MEMORY,
   EAI_NODATA,
   EAI_NONAME,
@@ -75,7 +77,7 @@ export class OSError extends Error {
   /** @param details - What failed, and how. */
   constructor(details: OSErrorDetails) {
     const { errno, code, syscall, reason, address } = details;
-    const where = address === undefined ? "" : ` ${formatAddress(address)}`;
+    const where = address === undefined ? "" : ` ${shownAddress(address)}`;
     super(`${syscall} ${code}${where}: ${reason}`);
     this.errno = errno;
     this.code = code;
@@ -148,12 +150,22 @@ for (const [name, subclass] of Object.entries({
   subclass.prototype.name = name;
 }
 
+/** {@link formatAddress}; an address whose fields throw when they are read shall not hide the error. */
+function shownAddress(address: unknown): string {
+  try {
+    return formatAddress(address);
+  } catch {
+    return "(an address that cannot be shown)";
+  }
+}
+
 /** An address as a person writes it: `127.0.0.1:80`, `[::1]:80`, `/run/x.sock`. */
 export function formatAddress(address: unknown): string {
   if (typeof address === "string") return address === "" ? '""' : address;
-  if (Array.isArray(address) && typeof address[0] === "string" && typeof address[1] === "number") {
-    const host = address[0].includes(":") ? `[${address[0]}]` : address[0];
-    return `${host}:${address[1]}`;
+  if (Array.isArray(address)) {
+    const [host, port] = address as unknown[];
+    if (typeof host === "string" && typeof port === "number")
+      return `${host.includes(":") ? `[${host}]` : host}:${port}`;
   }
   // An abstract Unix address: a NUL is shown as the tools show it, by an @.
   if (ArrayBuffer.isView(address)) {
@@ -199,6 +211,8 @@ export function resolverError(syscall: string, result: number, failure: number, 
     EAI_BADHINTS,
     EAI_FAIL,
     EAI_FAMILY,
+    EAI_IDN_ENCODE,
+    EAI_INTR,
     EAI_MEMORY,
     EAI_NODATA,
     EAI_NONAME,

@@ -5,6 +5,8 @@
  */
 export type { AfalgOptions } from "./afalg.ts";
 export type { BytesLike } from "./args.ts";
+export type { BufferedSocketFile } from "./bufferedfile.ts";
+export type { TextErrors } from "./codecs.ts";
 export * from "./constants.ts";
 export {
   CMSG_LEN,
@@ -63,15 +65,7 @@ export type { Inet6Address, Inet6AddressLike } from "./families/inet6.ts";
 export type { OtherAddress } from "./families/other.ts";
 export type { UnixAddress } from "./families/unix.ts";
 export { if_indextoname, if_nameindex, if_nametoindex } from "./interfaces.ts";
-export type {
-  BufferedSocketFile,
-  FileOptions,
-  Newline,
-  RawSocketFile,
-  SocketFile,
-  TextErrors,
-  TextSocketFile,
-} from "./makefile.ts";
+export type { FileOptions, SocketFile } from "./makefile.ts";
 export type { AncillaryData, ReceivedAncillaryData } from "./message.ts";
 export {
   type AddressInfoEntry,
@@ -89,5 +83,7 @@ export {
   type LookupOptions,
   sethostname,
 } from "./names.ts";
+export type { RawSocketFile } from "./rawfile.ts";
 export type { SendableFile } from "./sendfile.ts";
 export { getdefaulttimeout, setdefaulttimeout, Socket, SocketType } from "./socket.ts";
+export type { Newline, TextSocketFile } from "./textfile.ts";

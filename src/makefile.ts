@@ -8,9 +8,6 @@ import { RawSocketFile } from "./rawfile.ts";
 import type { Socket } from "./socket.ts";
 import { type Newline, TextSocketFile } from "./textfile.ts";
 
-export { BufferedSocketFile, RawSocketFile, TextSocketFile };
-export type { Newline, TextErrors };
-
 /** What `makefile` takes by name, for text. A binary mode ignores it. */
 export interface FileOptions {
   /**

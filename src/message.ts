@@ -105,10 +105,18 @@ function warnOfCut(): void {
   process.emitWarning("a control message was longer than its buffer and was cut", "RuntimeWarning");
 }
 
-/** Closes the descriptors that came with the receive that was just made: nobody will get to know of them. */
+/**
+ * Closes the descriptors that came with the receive that was just made: nobody will get to know of them. This needs no
+ * memory, for the want of it may be the reason.
+ */
 export function closeReceived(): void {
-  const ancdata = receivedControl();
-  for (const type of [SCM_RIGHTS, SCM_PIDFD]) closeDescriptors(ancdata, type);
+  const count = ioWords[2]!;
+  for (let i = 0; i < count; i++) {
+    const type = items[4 * i + 1];
+    if (items[4 * i] !== SOL_SOCKET || (type !== SCM_RIGHTS && type !== SCM_PIDFD)) continue;
+    const end = items[4 * i + 2]! + items[4 * i + 3]!;
+    for (let at = items[4 * i + 2]!; at + 4 <= end; at += 4) shim.bs_close(control.readInt32LE(at));
+  }
 }
 
 /** Closes the descriptors that came in control messages of a type. */
@@ -117,7 +125,7 @@ export function closeDescriptors(ancdata: readonly ReceivedAncillaryData[], type
 }
 
 /** The descriptors in control messages of a type; a number that was cut at the end is left out. */
-export function descriptorsIn(ancdata: readonly ReceivedAncillaryData[], wanted = SCM_RIGHTS): number[] {
+export function descriptorsIn(ancdata: readonly ReceivedAncillaryData[], wanted: number): number[] {
   const found: number[] = [];
   for (const [level, type, data] of ancdata) {
     if (level !== SOL_SOCKET || type !== wanted) continue;

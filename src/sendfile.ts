@@ -4,7 +4,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { descriptor, INT_MAX, text, wrongType } from "./args.ts";
-import { EBADF, SOCK_STREAM } from "./constants.ts";
+import { EBADF, EINVAL, ENOSYS, EOPNOTSUPP, SOCK_STREAM } from "./constants.ts";
 import { systemError } from "./errors.ts";
 import { shim } from "./native.ts";
 import type { Socket } from "./socket.ts";
@@ -53,9 +53,9 @@ function sourceOf(file: unknown): string | number {
   if (file instanceof Blob) {
     const path: unknown = Reflect.get(file, "name");
     if (typeof path !== "string") throw wrongType("file", "a Bun.file of a path (or the descriptor itself)", file);
-    // A slice has the name of the whole file, and does not tell where it begins.
+    // A slice has the name of the whole file, and does not tell where it begins. (A pipe has Infinity bytes.)
     const size = ofFile("stat", () => statSync(path, { throwIfNoEntry: false })?.size, path);
-    if (size !== undefined && size > 0 && file.size < size) {
+    if (size !== undefined && file.size !== size && file.size !== Infinity) {
       throw wrongType("file", "a whole file (offset and count say which part)", file);
     }
     return path;
@@ -65,37 +65,40 @@ function sourceOf(file: unknown): string | number {
   throw wrongType("file", "a path, a Bun.file, a FileHandle or a descriptor", file);
 }
 
+/** What the system says of a file that it cannot send by itself: most of those of /proc, say. */
+const cannotSend = new Set([EINVAL, ENOSYS, EOPNOTSUPP]);
+
 function sendFrom(sock: Socket, fd: number, offset: number, count: number | null, keepPosition: boolean): number {
+  const regular = ofFile("fstat", () => fstatSync(fd)).isFile();
+  // Pipes and devices are read at their position.
+  if (!regular && offset > 0) seek(fd, offset);
+  let direct = regular;
+  let chunk: Buffer | undefined;
   let sent = 0;
-  const left = () => (count === null ? INT_MAX : Math.min(count - sent, INT_MAX));
-  if (!ofFile("fstat", () => fstatSync(fd)).isFile()) return sendByReading(sock, fd, offset, count);
   try {
-    while (left() > 0) {
-      const n = shim.bs_sendfile(sock.fileno(), fd, offset + sent, left(), sock.gettimeout() ?? -1);
-      if (n < 0) throw systemError("sendfile", n);
-      if (n === 0) break;
-      sent += n;
+    while (count === null || sent < count) {
+      const left = count === null ? INT_MAX : Math.min(count - sent, INT_MAX);
+      if (direct) {
+        const n = shim.bs_sendfile(sock.fileno(), fd, offset + sent, left, sock.gettimeout() ?? -1);
+        if (n === 0) break;
+        if (n > 0) sent += n;
+        else if (sent === 0 && cannotSend.has(-n)) direct = false;
+        else throw systemError("sendfile", n);
+      } else {
+        const into = (chunk ??= Buffer.allocUnsafeSlow(Math.min(left, CHUNK)));
+        const position = regular ? offset + sent : null;
+        const n = ofFile("read", () => readSync(fd, into, 0, Math.min(left, into.length), position));
+        if (n === 0) break;
+        for (let at = 0, taken = 0; at < n; at += taken, sent += taken) taken = sock.send(into.subarray(at, n));
+      }
     }
   } finally {
-    if (keepPosition) shim.bs_seek(fd, offset + sent);
+    if (regular && keepPosition) shim.bs_seek(fd, offset + sent);
   }
   return sent;
 }
 
-/** Pipes, devices, the made-up files of /proc: read at their position. */
-function sendByReading(sock: Socket, fd: number, offset: number, count: number | null): number {
-  if (offset > 0) {
-    const r = shim.bs_seek(fd, offset);
-    if (r < 0) throw systemError("lseek", r);
-  }
-  const chunk = Buffer.allocUnsafeSlow(count === null ? CHUNK : Math.min(count, CHUNK));
-  let sent = 0;
-  while (count === null || sent < count) {
-    const wanted = count === null ? CHUNK : Math.min(count - sent, CHUNK);
-    const n = ofFile("read", () => readSync(fd, chunk, 0, wanted, null));
-    if (n === 0) break;
-    sock.sendall(chunk.subarray(0, n));
-    sent += n;
-  }
-  return sent;
+function seek(fd: number, offset: number): void {
+  const r = shim.bs_seek(fd, offset);
+  if (r < 0) throw systemError("lseek", r);
 }

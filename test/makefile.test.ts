@@ -16,7 +16,9 @@ import {
   SOL_SOCKET,
   TimeoutError,
 } from "../src/index.ts";
-import { BufferedSocketFile, type Newline, RawSocketFile, TextSocketFile } from "../src/makefile.ts";
+import { BufferedSocketFile } from "../src/bufferedfile.ts";
+import { RawSocketFile } from "../src/rawfile.ts";
+import { type Newline, TextSocketFile } from "../src/textfile.ts";
 import { elapsed, fill, needs, peer, receiveAll, Sockets, thrown } from "./help.ts";
 
 const isWindows = process.platform === "win32";

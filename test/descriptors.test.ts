@@ -1,0 +1,536 @@
+/** Descriptors: who owns them, who inherits them, and how they go from process to process. */
+import { expect, test } from "bun:test";
+import { dlopen } from "bun:ffi";
+import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  close,
+  CMSG_LEN,
+  CMSG_SPACE,
+  dup,
+  fromfd,
+  IPPROTO_ICMP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  MSG_CTRUNC,
+  recvFds,
+  SCM_RIGHTS,
+  sendFds,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  Socket,
+  socketpair,
+  SOL_SOCKET,
+} from "../src/index.ts";
+import {
+  codeOf,
+  Folder,
+  isLinux,
+  isRoot,
+  leavesNothingOpen,
+  needs,
+  peer,
+  python,
+  pythonPeer,
+  Sockets,
+} from "./help.ts";
+
+const linux = needs("Linux", isLinux);
+
+/** Whether the kernel closes a descriptor on exec, by its own account. */
+function closesOnExec(fd: number): boolean {
+  const flags = /flags:\s*([0-7]+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1"));
+  return (parseInt(flags![1]!, 8) & 0o2000000) !== 0;
+}
+
+/** system(3): runs a command of the shell in a child process that, unlike those of Bun, gets what is inheritable. */
+const system = ((): ((command: string) => number) | null => {
+  for (const name of ["libc.so.6", `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`]) {
+    try {
+      const library = dlopen(name, { system: { args: ["cstring"], returns: "i32" } });
+      return (command) => library.symbols.system(Buffer.from(`${command}\0`));
+    } catch {
+      // Not this one.
+    }
+  }
+  return null;
+})();
+
+test("a closed socket has no descriptor, and its calls are EBADF", () => {
+  const sock = new Socket(AF_INET);
+  const fd = sock.fileno();
+  expect(fd).toBeGreaterThan(2);
+  sock.close();
+  expect(sock.fileno()).toBe(-1);
+  sock.close();
+  const view = new Uint8Array(4);
+  const address = ["127.0.0.1", 9] as const;
+  for (const call of [
+    () => sock.accept(),
+    () => sock.bind(address),
+    () => sock.connect(address),
+    () => sock.dup(),
+    () => sock.getInheritable(),
+    () => sock.setInheritable(true),
+    () => sock.getpeername(),
+    () => sock.getsockname(),
+    () => sock.getsockopt(SOL_SOCKET, 1),
+    () => sock.getsockopt(SOL_SOCKET, 1, 4),
+    () => sock.setsockopt(SOL_SOCKET, 1, 1),
+    () => sock.setsockopt(SOL_SOCKET, 1, view),
+    () => sock.setsockopt(SOL_SOCKET, 1, null, 4),
+    () => sock.ioctl(0x541b, view),
+    () => sock.ioctl(0x541b, 1),
+    () => sock.listen(),
+    () => sock.recv(1),
+    () => sock.recv(0),
+    () => sock.recvfrom(1),
+    () => sock.recvInto(view),
+    () => sock.recvfromInto(view),
+    () => sock.recvmsg(1, 10),
+    () => sock.recvmsgInto([view]),
+    () => sock.send("x"),
+    () => sock.sendall("x"),
+    () => sock.sendall(""),
+    () => sock.sendto("x", address),
+    () => sock.sendmsg(["x"]),
+    () => sock.sendfile(import.meta.path),
+    () => sock.shutdown(2),
+    () => sock.settimeout(1),
+  ]) {
+    expect([String(call), codeOf(call)]).toEqual([String(call), "EBADF"]);
+  }
+  expect(sock.family).toBe(AF_INET);
+  expect(sock.gettimeout()).toBeNull();
+});
+
+test("using closes at the end of the scope, also when something is thrown", () => {
+  let kept: Socket | undefined;
+  expect(() => {
+    using sock = new Socket(AF_INET);
+    kept = sock;
+    throw new Error("out");
+  }).toThrow("out");
+  expect(kept!.fileno()).toBe(-1);
+});
+
+test("a file over the socket keeps the descriptor until it is closed, too", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  const file = a.makefile("rb");
+  a.close();
+  expect(a.fileno()).toBeGreaterThan(2);
+  b.setblocking(false);
+  expect(codeOf(() => b.recv(1))).toBe("EAGAIN");
+  file.close();
+  expect(a.fileno()).toBe(-1);
+  expect(b.recv(1).length).toBe(0);
+});
+
+test("detach gives the descriptor up and leaves it open", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  const fd = a.fileno();
+  expect(a.detach()).toBe(fd);
+  expect(a.fileno()).toBe(-1);
+  expect(a.detach()).toBe(-1);
+  a.close();
+  expect(codeOf(() => a.send("x"))).toBe("EBADF");
+  using again = new Socket({ fileno: fd });
+  again.setblocking(true);
+  again.sendall("still open");
+  expect(b.recv(100).toString()).toBe("still open");
+});
+
+test("dup is a second descriptor of the same socket", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  const copy = own.add(a.dup());
+  expect(copy.fileno()).not.toBe(a.fileno());
+  expect([copy.family, copy.type, copy.proto]).toEqual([a.family, a.type, a.proto]);
+  expect(copy.getInheritable()).toBe(false);
+  a.close();
+  copy.sendall("by the copy");
+  expect(b.recv(100).toString()).toBe("by the copy");
+  copy.close();
+  expect(b.recv(1).length).toBe(0);
+});
+
+test("the module's dup and close take bare descriptors", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  const fd = dup(a.fileno());
+  if (isLinux) expect(closesOnExec(fd)).toBe(true);
+  a.close();
+  b.setblocking(false);
+  expect(codeOf(() => b.recv(1))).toBe("EAGAIN");
+  expect(close(fd)).toBeUndefined();
+  expect(b.recv(1).length).toBe(0);
+  expect(codeOf(() => close(fd))).toBe("EBADF");
+  expect(codeOf(() => dup(fd))).toBe("EBADF");
+});
+
+test("fromfd works on a duplicate", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  const copy = own.add(fromfd(a.fileno(), AF_UNIX, SOCK_STREAM));
+  expect(copy.fileno()).not.toBe(a.fileno());
+  expect([copy.family, copy.type, copy.proto]).toEqual([AF_UNIX, SOCK_STREAM, 0]);
+  copy.close();
+  a.sendall("the original is open");
+  expect(b.recv(100).toString()).toBe("the original is open");
+});
+
+test("a socket knows what its descriptor is", () => {
+  const kinds: [family: number, type: number, proto: number][] = [
+    [AF_INET, SOCK_STREAM, IPPROTO_TCP],
+    [AF_INET, SOCK_DGRAM, IPPROTO_UDP],
+    [AF_INET6, SOCK_STREAM, IPPROTO_TCP],
+    [AF_INET6, SOCK_DGRAM, IPPROTO_UDP],
+    [AF_UNIX, SOCK_STREAM, 0],
+    [AF_UNIX, SOCK_DGRAM, 0],
+  ];
+  if (isLinux) kinds.push([AF_UNIX, SOCK_SEQPACKET, 0]);
+  for (const [family, type, proto] of kinds) {
+    const fileno = new Socket(family, type).detach();
+    using sock = new Socket({ fileno });
+    expect([sock.fileno(), sock.family, sock.type, sock.proto]).toEqual([fileno, family, type, proto]);
+  }
+});
+
+needs("permission for raw sockets", isRoot)("a raw ICMP socket, too", () => {
+  const fileno = new Socket(AF_INET, SOCK_RAW, IPPROTO_ICMP).detach();
+  using sock = new Socket({ fileno });
+  expect([sock.family, sock.type, sock.proto]).toEqual([AF_INET, SOCK_RAW, IPPROTO_ICMP]);
+});
+
+test("-1 for one of family, type and protocol asks for that one", () => {
+  const fd = (): number => new Socket(AF_INET6, SOCK_DGRAM).detach();
+  const seen = (sock: Socket): number[] => {
+    using _ = sock;
+    return [sock.family, sock.type, sock.proto];
+  };
+  const udp = IPPROTO_UDP;
+  expect(seen(new Socket(-1, -1, -1, { fileno: fd() }))).toEqual([AF_INET6, SOCK_DGRAM, udp]);
+  expect(seen(new Socket(AF_INET6, -1, 0, { fileno: fd() }))).toEqual([AF_INET6, SOCK_DGRAM, 0]);
+  expect(seen(new Socket(-1, SOCK_DGRAM, 0, { fileno: fd() }))).toEqual([AF_INET6, SOCK_DGRAM, 0]);
+  expect(seen(new Socket(AF_INET6, SOCK_DGRAM, -1, { fileno: fd() }))).toEqual([AF_INET6, SOCK_DGRAM, udp]);
+});
+
+test("what is no socket is not taken over", () => {
+  const fd = openSync(import.meta.path, "r");
+  try {
+    expect(codeOf(() => new Socket({ fileno: fd }))).toBe("ENOTSOCK");
+    expect(codeOf(() => new Socket(AF_INET, SOCK_STREAM, 0, { fileno: fd }))).toBe("ENOTSOCK");
+    expect(codeOf(() => fromfd(fd, AF_INET, SOCK_STREAM))).toBe("ENOTSOCK");
+    expect(fstatSync(fd).isFile()).toBe(true);
+  } finally {
+    closeSync(fd);
+  }
+  expect(codeOf(() => new Socket({ fileno: 1_000_000 }))).toBe("EBADF");
+});
+
+test("a fileno of another socket is shared, not copied", () => {
+  using own = new Sockets();
+  const [a] = own.pair();
+  const same = new Socket({ fileno: a.fileno() });
+  same.close();
+  expect(codeOf(() => a.send("x"))).toBe("EBADF");
+  a.detach();
+});
+
+linux("sockets are not inherited, however they are made, until they are told to be", () => {
+  using own = new Sockets();
+  const [a, b] = own.tcp();
+  const [c, d] = own.pair();
+  const others = [a.dup(), fromfd(c.fileno(), AF_UNIX, SOCK_STREAM)].map((sock) => own.add(sock));
+  for (const sock of [new Socket(AF_INET), a, b, c, d, ...others]) {
+    own.add(sock);
+    expect(sock.getInheritable()).toBe(false);
+    expect(closesOnExec(sock.fileno())).toBe(true);
+    sock.setInheritable(true);
+    expect(sock.getInheritable()).toBe(true);
+    expect(closesOnExec(sock.fileno())).toBe(false);
+    sock.setInheritable(false);
+    expect(sock.getInheritable()).toBe(false);
+    expect(closesOnExec(sock.fileno())).toBe(true);
+  }
+});
+
+needs("Linux with a C library that is known here", isLinux && system !== null)(
+  "a child process has the inheritable sockets and no others",
+  () => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    const kept = own.add(new Socket(AF_INET));
+    kept.setInheritable(true);
+    b.setInheritable(true);
+    b.setInheritable(false);
+    const isOpen = (sock: Socket): boolean => system!(`[ -e /proc/self/fd/${sock.fileno()} ]`) === 0;
+    expect([kept, a, b].map(isOpen)).toEqual([true, false, false]);
+    kept.setInheritable(false);
+    expect(isOpen(kept)).toBe(false);
+  },
+);
+
+test("descriptors go over a Unix connection: none, one, many", () => {
+  using folder = new Folder();
+  leavesNothingOpen(() => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    for (const count of [0, 1, 2, 3, 50, 253]) {
+      const file = openSync(folder.file(`n${count}`), "w+");
+      expect(
+        sendFds(
+          a,
+          [`${count} `, "files"],
+          Array.from({ length: count }, () => file),
+        ),
+      ).toBe(`${count} files`.length);
+      closeSync(file);
+      const [data, fds, flags, address] = recvFds(b, 100, count);
+      expect(data.toString()).toBe(`${count} files`);
+      expect(fds.length).toBe(count);
+      expect(new Set(fds).size).toBe(count);
+      expect(flags).toBe(0);
+      expect(address as unknown).toBeNull();
+      for (const fd of fds) {
+        if (isLinux) expect(closesOnExec(fd)).toBe(true);
+        writeSync(fd, "x");
+        closeSync(fd);
+      }
+      expect(readFileSync(folder.file(`n${count}`), "latin1")).toBe("x".repeat(count));
+    }
+  });
+});
+
+linux("more descriptors than the system passes at once are EINVAL", () => {
+  using own = new Sockets();
+  const [a] = own.pair();
+  expect(codeOf(() => sendFds(a, ["x"], new Array<number>(254).fill(0)))).toBe("EINVAL");
+});
+
+test("a descriptor that is not open cannot be sent", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  expect(codeOf(() => sendFds(a, ["x"], [1_000_000]))).toBe("EBADF");
+  b.setblocking(false);
+  expect(codeOf(() => b.recv(1))).toBe("EAGAIN");
+});
+
+test("a socket that was sent is the same socket", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  const [client, conn] = own.tcp();
+  sendFds(a, ["a connection"], [conn.fileno()]);
+  conn.close();
+  const [, [fd]] = recvFds(b, 100, 1);
+  const received = own.add(new Socket({ fileno: fd! }));
+  expect([received.family, received.type, received.proto]).toEqual([AF_INET, SOCK_STREAM, IPPROTO_TCP]);
+  expect(received.getInheritable()).toBe(false);
+  received.setblocking(true);
+  received.sendall("hello");
+  expect(client.recv(100).toString()).toBe("hello");
+});
+
+test("SCM_RIGHTS by recvmsg and recvmsgInto", () => {
+  leavesNothingOpen(() => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    for (const receive of [
+      () => b.recvmsg(10, CMSG_SPACE(8)),
+      () => b.recvmsgInto([new Uint8Array(1), new Uint8Array(3)], CMSG_SPACE(8)),
+    ]) {
+      a.sendmsg(["data"], [[SOL_SOCKET, SCM_RIGHTS, new Int32Array([a.fileno(), b.fileno()])]]);
+      const [, ancdata, flags] = receive();
+      expect(flags).toBe(0);
+      expect(ancdata.map(([level, type, data]) => [level, type, data.length])).toEqual([[SOL_SOCKET, SCM_RIGHTS, 8]]);
+      for (const at of [0, 4]) closeSync(ancdata[0]![2].readInt32LE(at));
+    }
+  });
+});
+
+linux("where there is no room, what fits is delivered, the rest is closed, and MSG_CTRUNC says so", () => {
+  leavesNothingOpen(() => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    const received = (room: number): [count: number, cut: boolean] => {
+      sendFds(a, ["x"], [0, 1, 2]);
+      const [, ancdata, flags] = b.recvmsg(1, room);
+      let count = 0;
+      for (const [, , data] of ancdata) {
+        for (let at = 0; at + 4 <= data.length; at += 4, count++) closeSync(data.readInt32LE(at));
+      }
+      return [count, (flags & MSG_CTRUNC) !== 0];
+    };
+    expect(received(CMSG_SPACE(12))).toEqual([3, false]);
+    expect(received(CMSG_LEN(12))).toEqual([3, false]);
+    expect(received(CMSG_LEN(11))).toEqual([2, true]);
+    expect(received(CMSG_LEN(8))).toEqual([2, true]);
+    expect(received(CMSG_LEN(4))).toEqual([1, true]);
+    expect(received(CMSG_LEN(3))).toEqual([0, true]);
+    expect(received(CMSG_LEN(0))).toEqual([0, true]);
+    expect(received(5)).toEqual([0, true]);
+    expect(received(0)).toEqual([0, true]);
+  });
+});
+
+linux("descriptors that come with data received by recv are closed", () => {
+  leavesNothingOpen(() => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    for (const receive of [() => b.recv(10), () => b.recvfrom(10), () => b.recvInto(new Uint8Array(10))]) {
+      sendFds(a, ["x"], [0, 1, 2]);
+      receive();
+    }
+  });
+});
+
+test("descriptors that came with what could not be returned are closed", () => {
+  const { allocUnsafeSlow } = Buffer;
+  leavesNothingOpen(() => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    for (const receive of [
+      () => b.recvmsg(10, CMSG_SPACE(8)),
+      () => b.recvmsgInto([new Uint8Array(1), new Uint8Array(1)], CMSG_SPACE(8)),
+      () => recvFds(b, 10, 2),
+    ]) {
+      sendFds(a, ["x"], [0, 1]);
+      // The memory for the result is not to be had.
+      Buffer.allocUnsafeSlow = () => {
+        throw new Error("out of memory");
+      };
+      try {
+        expect(receive).toThrow("out of memory");
+      } finally {
+        Buffer.allocUnsafeSlow = allocUnsafeSlow;
+      }
+    }
+  });
+});
+
+test("descriptors that nobody received are closed with the connection", () => {
+  leavesNothingOpen(() => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    sendFds(a, ["x"], [b.fileno(), a.fileno()]);
+  });
+});
+
+test("recvFds cuts, and leaves other control messages alone", () => {
+  leavesNothingOpen(() => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    a.sendall("no descriptors");
+    expect(recvFds(b, 100, 4).slice(0, 3)).toEqual([Buffer.from("no descriptors"), [], 0]);
+    sendFds(a, ["two"], [0, 1]);
+    const [data, fds, flags] = recvFds(b, 100, 1);
+    for (const fd of fds) close(fd);
+    expect(data.toString()).toBe("two");
+    expect([1, 2]).toContain(fds.length);
+    if (fds.length === 1) expect(flags & MSG_CTRUNC).toBe(MSG_CTRUNC);
+  });
+});
+
+test("descriptors go by datagram, to an address", () => {
+  using folder = new Folder();
+  leavesNothingOpen(() => {
+    using own = new Sockets();
+    const receiver = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
+    receiver.bind(folder.file("r"));
+    receiver.settimeout(5);
+    const sender = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
+    sendFds(sender, ["here"], [receiver.fileno()], 0, folder.file("r"));
+    const [data, fds] = recvFds(receiver, 10, 1);
+    expect(data.toString()).toBe("here");
+    expect(fds.length).toBe(1);
+    close(fds[0]!);
+  });
+});
+
+test("descriptors go to another process, and come back", async () => {
+  using own = new Sockets();
+  using folder = new Folder();
+  const [a, b] = own.pair();
+  using other = peer(
+    (net, path) => {
+      const sock = new net.Socket({ fileno: 3 });
+      const [data, fds] = net.recvFds(sock, 100, 2);
+      const fs = process.getBuiltinModule("node:fs");
+      fs.writeSync(fds[0]!, `got ${data} and ${fds.length}`);
+      net.sendFds(sock, ["mine"], [fs.openSync(path, "r")]);
+    },
+    [folder.file("theirs")],
+    [b],
+  );
+  await Bun.write(folder.file("theirs"), "their file");
+  const mine = openSync(folder.file("mine"), "w+");
+  sendFds(a, ["it"], [mine, mine]);
+  const [data, [fd]] = recvFds(a, 100, 1);
+  expect(data.toString()).toBe("mine");
+  expect(readFileSync(fd!, "latin1")).toBe("their file");
+  const text = Buffer.alloc(50);
+  expect(text.toString("latin1", 0, readSync(mine, text, 0, 50, 0))).toBe("got it and 2");
+  closeSync(fd!);
+  closeSync(mine);
+  await other.output();
+});
+
+needs("python3", python !== null)("descriptors go to python3, and come back", async () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  using other = pythonPeer(
+    `s = socket.socket(fileno=3)
+data, fds, flags, addr = socket.recv_fds(s, 100, 10)
+os.write(fds[0], b"from python: " + data)
+r, w = os.pipe()
+os.write(w, b"piped")
+os.close(w)
+socket.send_fds(s, [b"a", b"b"], [r, fds[1]])`,
+    [],
+    [b],
+  );
+  const [near, far] = socketpair();
+  own.add(near).settimeout(5);
+  sendFds(a, ["hello"], [own.add(far).fileno(), 1]);
+  expect(near.recv(100).toString()).toBe("from python: hello");
+  const [data, fds] = recvFds(a, 100, 10);
+  expect(data.toString()).toBe("ab");
+  expect(fds.length).toBe(2);
+  const text = Buffer.alloc(10);
+  expect(text.toString("latin1", 0, readSync(fds[0]!, text))).toBe("piped");
+  for (const fd of fds) close(fd);
+  await other.output();
+});
+
+linux("SOCK_NONBLOCK is no part of a type that is asked for or given", () => {
+  using sock = new Socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
+  expect(sock.type).toBe(SOCK_DGRAM);
+  using same = new Socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, { fileno: dup(sock.fileno()) });
+  expect(same.type).toBe(SOCK_DGRAM);
+  const [a, b] = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
+  expect([a.type, b.type]).toEqual([SOCK_STREAM, SOCK_STREAM]);
+  expect([a.gettimeout(), b.gettimeout()]).toEqual([0, 0]);
+  a.close();
+  b.close();
+});
+
+test("an open, a connected and a closed socket show what they are", () => {
+  using own = new Sockets();
+  const open = new Socket(AF_INET6, SOCK_DGRAM);
+  expect(Bun.inspect(open)).toMatch(/^Socket <fd \d+, AF_INET6, SOCK_DGRAM, local \[ "::", 0, 0, 0 \]>$/);
+  open.close();
+  expect(Bun.inspect(open)).toBe("Socket <closed, AF_INET6, SOCK_DGRAM>");
+  const [a, b] = own.tcp();
+  const [host, port] = a.getsockname();
+  expect(Bun.inspect(a)).toContain(`AF_INET, SOCK_STREAM, local [ "${host}", ${port} ]`);
+  expect(Bun.inspect(a)).toEndWith(`peer [ "127.0.0.1", ${b.getsockname()[1]} ]>`);
+  using proto = new Socket(AF_INET, SOCK_STREAM, IPPROTO_TCP);
+  expect(Bun.inspect(proto)).toContain("proto 6");
+});

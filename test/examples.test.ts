@@ -1,0 +1,475 @@
+/**
+ * Every program of examples/ is run here, most of them with a real other end: Python's sockets where python3 is
+ * installed, socat where it is, a socket of the test's own that plays systemd or the log daemon.
+ */
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  createConnection,
+  createServer,
+  IPPROTO_ICMP,
+  OSError,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  Socket,
+} from "../src/index.ts";
+import { isLinux, needs } from "./help.ts";
+
+// Programs start slowly on a machine that is busy.
+setDefaultTimeout(30_000);
+
+const examples = join(import.meta.dir, "..", "examples");
+const folder = mkdtempSync(join(tmpdir(), "berkeley sockets "));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function works(attempt: () => Disposable): boolean {
+  try {
+    attempt()[Symbol.dispose]();
+    return true;
+  } catch (error) {
+    if (error instanceof OSError) return false;
+    throw error;
+  }
+}
+
+const succeeds = (...command: string[]): boolean => {
+  const program = Bun.which(command[0]!);
+  return program !== null && Bun.spawnSync([program, ...command.slice(1)]).success;
+};
+
+const hasPython = succeeds("python3", "-c", "import socket; socket.recv_fds, socket.create_server");
+const hasSocat = succeeds("socat", "-V");
+const hasIPv6Loopback = works(() => createServer(["::1", 0], { family: AF_INET6 }));
+const mayOpenRaw = works(() => new Socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+const mayPingUnprivileged = works(() => new Socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
+const mayMakeNetwork = isLinux && succeeds("unshare", "-n", "ip", "link", "set", "lo", "up");
+
+/** A program under test, its output read line by line. */
+class Program {
+  static readonly running = new Set<Program>();
+  readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  readonly #lines: AsyncIterator<string>;
+  readonly output: string[] = [];
+  readonly #errors: Promise<string>;
+
+  constructor(command: string[], env: Record<string, string | undefined> = {}) {
+    this.#child = Bun.spawn(command, {
+      env: { ...process.env, NO_COLOR: undefined, NOTIFY_SOCKET: undefined, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#lines = lines(this.#child.stdout);
+    this.#errors = this.#child.stderr.text();
+    Program.running.add(this);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** The next line that matches, and what it captured. */
+  async line(pattern: RegExp): Promise<string[]> {
+    for (;;) {
+      const { value, done } = await this.#lines.next();
+      if (done) throw new Error(`no ${pattern} in:\n${this.output.slice(-20).join("\n")}\n${await this.#errors}`);
+      this.output.push(value);
+      const match = pattern.exec(value);
+      if (match) return match.slice(1);
+    }
+  }
+
+  async end(): Promise<{ status: number; stdout: string; stderr: string }> {
+    for (let next = await this.#lines.next(); !next.done; next = await this.#lines.next()) this.output.push(next.value);
+    const status = await this.#child.exited;
+    Program.running.delete(this);
+    return { status, stdout: this.output.join("\n"), stderr: await this.#errors };
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill();
+    await this.#child.exited;
+    Program.running.delete(this);
+  }
+}
+
+async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = parts.pop()!;
+    yield* parts;
+  }
+  if (rest !== "") yield rest;
+}
+
+const example = (name: string, ...args: string[]) => new Program([process.execPath, join(examples, name), ...args]);
+const python = (script: string, ...args: string[]) => new Program(["python3", "-u", "-c", script, ...args]);
+
+afterEach(async () => {
+  for (const program of Program.running) await program.kill();
+});
+
+describe("usage", () => {
+  const wrong: [name: string, ...args: string[]][] = [
+    ["echo-client-any.ts", "localhost"],
+    ["echo-client.ts", "no port"],
+    ["echo-server-any.ts"],
+    ["echo-server.ts", "-1"],
+    ["multicast.ts", "send", "239.0.0.1", "5000"],
+    ["pass-fd.ts", "serve"],
+    ["ping.ts"],
+    ["quickstart-peer.ts", "nobody"],
+    ["sd-notify.ts", "READY"],
+    ["sniffer.ts", "ipx"],
+    ["syslog.ts", "--unknown"],
+    ["worker-server.ts", "http"],
+  ];
+
+  test("every example is known here", () => {
+    const known = [...wrong.map(([name]) => name), "quickstart.ts"].sort();
+    expect(readdirSync(examples).sort()).toEqual(known);
+  });
+
+  test.each(wrong)("%s says how it is called", async (name, ...args) => {
+    const { status, stdout, stderr } = await example(name, ...args).end();
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toMatch(/^usage: bun /);
+  });
+});
+
+test("quickstart.ts shows every step, without colours where nobody sees them", async () => {
+  const began = performance.now();
+  const { status, stdout, stderr } = await example("quickstart.ts").end();
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  expect(performance.now() - began).toBeLessThan(10_000); // what hangs takes that long
+  expect(stdout).not.toContain("\x1b");
+  expect(stdout).not.toContain("failed");
+  for (const shown of ["hello over TCP", "hello over UDP", "TimeoutError", "ConnectionRefusedError", "RangeError"]) {
+    expect(stdout).toContain(shown);
+  }
+  expect(stdout).toContain(hasIPv6Loopback ? "::ffff:127.0.0.1" : "IPv6");
+  expect(stdout).toContain("Only an open descriptor leads to this text.");
+  if (isLinux) expect(stdout).toMatch(/came to +127\.0\.0\.1, by interface \w+/);
+  if (isLinux) expect(stdout).toMatch(/written by +pid \d+, uid \d+, gid \d+/);
+});
+
+test("a quickstart whose peers cannot start ends with an error", async () => {
+  const copy = join(folder, "quickstart.ts"); // without quickstart-peer.ts beside it
+  const source = await Bun.file(join(examples, "quickstart.ts")).text();
+  await Bun.write(copy, source.replace('"berkeley-sockets"', JSON.stringify(join(examples, "../src/index.ts"))));
+  const { status, stdout } = await new Program([process.execPath, copy]).end();
+  expect(status).toBe(1);
+  expect(stdout).toMatch(/failed/);
+});
+
+describe("echo over IPv4", () => {
+  test("the client gets its message back, and the server serves the next one", async () => {
+    const server = example("echo-server.ts", "0");
+    const [port = ""] = await server.line(/^listening on 127\.0\.0\.1:(\d+)$/);
+    expect(await example("echo-client.ts", port).end()).toMatchObject({
+      status: 0,
+      stdout: 'received "Hello, world"',
+    });
+    await server.line(/is done/);
+    expect((await example("echo-client.ts", port, "grüß dich").end()).stdout).toBe('received "grüß dich"');
+    await server.line(/is done/);
+  });
+
+  test("a client that resets its connection does not end the server", async () => {
+    const server = example("echo-server.ts", "0");
+    const [port = ""] = await server.line(/:(\d+)$/);
+    const rude = await Bun.connect({ hostname: "127.0.0.1", port: Number(port), socket: { data() {} } });
+    await server.line(/connected/);
+    rude.terminate();
+    expect((await example("echo-client.ts", port).end()).status).toBe(0);
+  });
+
+  needs("python3", hasPython)("a Python client is answered", async () => {
+    const server = example("echo-server.ts", "0");
+    const [port = ""] = await server.line(/:(\d+)$/);
+    const script = `
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as s:
+    data = bytes(range(256)) * 400
+    s.sendall(data[:50000]); got = b""
+    while len(got) < 50000: got += s.recv(65536)
+    print(got == data[:50000])
+`;
+    expect(await python(script, port).end()).toMatchObject({ status: 0, stdout: "True" });
+  });
+
+  needs("python3", hasPython)("a Python server answers the client", async () => {
+    const server = python(`
+import socket
+with socket.create_server(("127.0.0.1", 0)) as s:
+    print(s.getsockname()[1])
+    conn, address = s.accept()
+    with conn:
+        while data := conn.recv(3): conn.sendall(data)
+`);
+    const [port = ""] = await server.line(/^(\d+)$/);
+    const { stdout } = await example("echo-client.ts", port, "by way of Python").end();
+    expect(stdout).toBe('received "by way of Python"');
+  });
+
+  needs("socat", hasSocat)("socat is answered", async () => {
+    const server = example("echo-server.ts", "0");
+    const [port = ""] = await server.line(/:(\d+)$/);
+    const { stdout } = Bun.spawnSync(["socat", "-t5", "-", `TCP:127.0.0.1:${port}`], {
+      stdin: Buffer.from("by socat"),
+    });
+    expect(stdout.toString()).toBe("by socat");
+  });
+});
+
+describe("echo over any family", () => {
+  test("an IPv4 client and, where there is IPv6, an IPv6 client are served by one server", async () => {
+    const server = example("echo-server-any.ts", "0");
+    const [port = ""] = await server.line(/port (\d+)$/);
+    for (const host of hasIPv6Loopback ? ["127.0.0.1", "::1"] : ["127.0.0.1"]) {
+      const { stdout } = await example("echo-client-any.ts", host, port, "both").end();
+      expect(stdout).toBe(`connected to ${host} port ${port}\nreceived "both"`);
+      await server.line(new RegExp(`${host} port \\d+ is done`));
+    }
+  });
+
+  test("a server for one host listens there and nowhere else", async () => {
+    const server = example("echo-server-any.ts", "0", "127.0.0.1");
+    const [port = ""] = await server.line(/^listening on 127\.0\.0\.1 port (\d+)$/);
+    expect((await example("echo-client-any.ts", "127.0.0.1", port).end()).status).toBe(0);
+    const refused = await example("echo-client-any.ts", "127.0.0.2", port).end();
+    expect(refused).toMatchObject({ status: 1, stdout: "" });
+  });
+
+  test("a host that does not exist, and a port that is taken, are told in a line", async () => {
+    const nowhere = await example("echo-client-any.ts", "nowhere.invalid", "7").end();
+    expect(nowhere.status).toBe(1);
+    expect(nowhere.stderr).toMatch(/^getaddrinfo EAI_\w+ nowhere\.invalid: .+\n$/);
+    using taken = createServer(["127.0.0.1", 0]);
+    const port = String(taken.getsockname()[1]);
+    const second = await example("echo-server-any.ts", port, "127.0.0.1").end();
+    expect(second.status).toBe(1);
+    expect(second.stderr).toStartWith("could not open a socket: bind EADDRINUSE");
+  });
+
+  needs("python3 and IPv6", hasPython && hasIPv6Loopback)("Python's IPv6 server answers", async () => {
+    const server = python(`
+import socket
+with socket.create_server(("::1", 0), family=socket.AF_INET6) as s:
+    print(s.getsockname()[1])
+    conn, address = s.accept()
+    with conn:
+        while data := conn.recv(1024): conn.sendall(data)
+`);
+    const [port = ""] = await server.line(/^(\d+)$/);
+    expect((await example("echo-client-any.ts", "::1", port, "six").end()).stdout).toEndWith('received "six"');
+  });
+});
+
+describe("multicast", () => {
+  const group = "239.255.77.7";
+
+  test("every receiver of the group gets the datagram", async () => {
+    const first = example("multicast.ts", "receive", group, "0");
+    const [port = ""] = await first.line(/^joined 239\.255\.77\.7 port (\d+) by 127\.0\.0\.1$/);
+    const second = example("multicast.ts", "receive", group, port);
+    await second.line(/^joined/);
+    expect((await example("multicast.ts", "send", group, port, "to all of you").end()).status).toBe(0);
+    for (const receiver of [first, second]) await receiver.line(/^127\.0\.0\.1 port \d+: to all of you$/);
+  });
+
+  const inPython = `
+import socket, sys
+group, port = sys.argv[1], int(sys.argv[2])
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.bind((group, 0))
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton("127.0.0.1"))
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+    print(s.getsockname()[1])
+    print(s.recv(100).decode())
+    s.sendto(b"from Python", (group, port))
+`;
+  needs("python3", hasPython)("it reaches Python's receiver, and Python's datagram comes here", async () => {
+    const ours = example("multicast.ts", "receive", group, "0");
+    const [ourPort = ""] = await ours.line(/port (\d+) by/);
+    const theirs = python(inPython, group, ourPort);
+    const [theirPort = ""] = await theirs.line(/^(\d+)$/);
+    await example("multicast.ts", "send", group, theirPort, "from Bun").end();
+    await theirs.line(/^from Bun$/);
+    await ours.line(/: from Python$/);
+  });
+});
+
+describe("sd-notify.ts", () => {
+  const name = `berkeley-sockets-${crypto.randomUUID()}`;
+  const places: [what: string, variable: string, address: string | Buffer, there: boolean][] = [
+    ["a path", join(folder, "notify"), join(folder, "notify"), true],
+    ["an abstract name", `@${name}`, Buffer.from(`\0${name}`), isLinux],
+  ];
+
+  test.each(places.filter(([, , , there]) => there))("%s is told", async (_, variable, address) => {
+    using systemd = new Socket(AF_UNIX, SOCK_DGRAM);
+    systemd.bind(address);
+    systemd.settimeout(5);
+    const command = [process.execPath, join(examples, "sd-notify.ts"), "READY=1", "STATUS=Serving on port 8080"];
+    const told = await new Program(command, { NOTIFY_SOCKET: variable }).end();
+    expect(told).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(systemd.recv(4096).toString()).toBe("READY=1\nSTATUS=Serving on port 8080");
+  });
+
+  test("without a service manager it says so, with one that is gone it fails", async () => {
+    const alone = await example("sd-notify.ts", "READY=1").end();
+    expect(alone).toMatchObject({ status: 0, stdout: expect.stringContaining("no service manager") });
+    const command = [process.execPath, join(examples, "sd-notify.ts"), "READY=1"];
+    const gone = await new Program(command, { NOTIFY_SOCKET: join(folder, "gone") }).end();
+    expect(gone.status).toBe(1);
+    expect(gone.stderr).toStartWith("sendto ENOENT");
+  });
+});
+
+describe("syslog.ts", () => {
+  const formats: [name: string, options: string[], line: RegExp][] = [
+    ["RFC 3164", [], /^<13>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d berkeley-sockets\[\d+\]: the disk is full$/],
+    ["RFC 5424", ["--rfc5424"], /^<13>1 \d{4}-\d\d-\d\dT[\d:.]+Z \S+ berkeley-sockets \d+ - - the disk is full$/],
+  ];
+
+  test.each(formats)("a line of %s comes to the log daemon", async (name, options, line) => {
+    const path = join(folder, `log ${name}`);
+    using daemon = new Socket(AF_UNIX, SOCK_DGRAM);
+    daemon.bind(path);
+    daemon.settimeout(5);
+    expect((await example("syslog.ts", ...options, "--socket", path, "the disk is full").end()).status).toBe(0);
+    expect(daemon.recv(4096).toString()).toMatch(line);
+  });
+
+  test("without a log daemon it fails with a line", async () => {
+    const { status, stderr } = await example("syslog.ts", "--socket", join(folder, "nobody"), "hello?").end();
+    expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringContaining("ENOENT") });
+  });
+});
+
+describe("ping.ts", () => {
+  const wellDone = (host: string, kind: string) =>
+    new RegExp(
+      `^ping ${host} \\(${host}\\), ${kind}\n` +
+        [1, 2, 3].map((seq) => `56 bytes from ${host}: seq=${seq} time=[\\d.]+ ms\n`).join("") +
+        `3 sent, 3 received, 0% lost\nmin/avg/max [\\d.]+/[\\d.]+/[\\d.]+ ms$`,
+    );
+
+  needs("CAP_NET_RAW", mayOpenRaw)("127.0.0.1 answers a raw socket", async () => {
+    const { status, stdout } = await example("ping.ts", "127.0.0.1", "3", "0").end();
+    expect(stdout).toMatch(wellDone("127.0.0.1", "raw socket"));
+    expect(status).toBe(0);
+  });
+
+  needs("CAP_NET_RAW and IPv6", mayOpenRaw && hasIPv6Loopback)("::1 answers a raw socket", async () => {
+    expect((await example("ping.ts", "::1", "3", "0").end()).stdout).toMatch(wellDone("::1", "raw socket"));
+  });
+
+  const inRange = needs("group of net.ipv4.ping_group_range", mayPingUnprivileged);
+  inRange("127.0.0.1 answers a datagram socket", async () => {
+    const { stdout } = await example("ping.ts", "--unprivileged", "127.0.0.1", "3", "0").end();
+    expect(stdout).toMatch(wellDone("127.0.0.1", "datagram socket"));
+  });
+
+  const ownNetwork = needs("root, unshare and ip", mayMakeNetwork);
+  ownNetwork("in a network of its own, where the range is open, a datagram socket is answered", async () => {
+    const script = `
+      ip link set lo up
+      echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range
+      "$0" "$1" --unprivileged 127.0.0.1 3 0 && "$0" "$1" --unprivileged ::1 3 0`;
+    const command = ["unshare", "-n", "sh", "-c", script, process.execPath, join(examples, "ping.ts")];
+    const { stdout } = await new Program(command).end();
+    const [first, second] = stdout.split(/\n(?=ping)/);
+    expect(first).toMatch(wellDone("127.0.0.1", "datagram socket"));
+    if (hasIPv6Loopback) expect(second).toMatch(wellDone("::1", "datagram socket"));
+  });
+
+  needs("ping for root alone", !mayPingUnprivileged)("who may not ping is told so", async () => {
+    const { status, stdout, stderr } = await example("ping.ts", "--unprivileged", "127.0.0.1", "1").end();
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toMatch(/^socket E\w+: /);
+  });
+
+  ownNetwork("no answer is told, and is status 1", async () => {
+    const script = `
+      ip link set lo up
+      echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all
+      "$0" "$1" 127.0.0.1 1`;
+    const command = ["unshare", "-n", "sh", "-c", script, process.execPath, join(examples, "ping.ts")];
+    const { status, stdout } = await new Program(command).end();
+    expect(stdout).toEndWith("no answer: seq=1\n1 sent, 0 received, 100% lost");
+    expect(status).toBe(1);
+  });
+});
+
+describe("pass-fd.ts", () => {
+  test("server and client read each other's writing in the same memory", async () => {
+    const path = join(folder, "memory.sock");
+    const server = example("pass-fd.ts", "serve", path);
+    await server.line(/^listening at .*memory\.sock$/);
+    const client = example("pass-fd.ts", "get", path);
+    const { pid } = client;
+    expect(await client.end()).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^got descriptor \d+ with {"size":4096}\nread: This memory is the server's\.$/),
+    });
+    await server.line(new RegExp(`^the client wrote: Greetings from process ${pid}\\.$`));
+  });
+
+  needs("python3", hasPython)("a Python client maps the descriptor that it gets", async () => {
+    const path = join(folder, "python.sock");
+    const server = example("pass-fd.ts", "serve", path);
+    await server.line(/^listening/);
+    const script = `
+import socket, mmap, json, sys
+with socket.socket(socket.AF_UNIX) as s:
+    s.connect(sys.argv[1])
+    message, fds, flags, address = socket.recv_fds(s, 1024, 1)
+    memory = mmap.mmap(fds[0], json.loads(message)["size"])
+    print(memory[:28].decode())
+    memory[2048:2063] = b"Python was here"
+    s.sendall(b"written")
+`;
+    expect((await python(script, path).end()).stdout).toBe("This memory is the server's.");
+    await server.line(/^the client wrote: Python was here$/);
+  });
+});
+
+test("worker-server.ts answers while the main thread's timer goes on", async () => {
+  const server = example("worker-server.ts", "0");
+  const [port = ""] = await server.line(/^listening on 127\.0\.0\.1:(\d+)$/);
+  using client = createConnection(["127.0.0.1", Number(port)], 5);
+  client.sendall("loud and clear, grüß dich");
+  expect(client.recv(100).toString()).toBe("LOUD AND CLEAR, GRüß DICH");
+  // The connection is still open: the Worker waits for it, and the main thread does not.
+  for (let ticks = 0; ticks < 3; ticks++) await server.line(/^tick \d+$/);
+  client.close();
+  await server.line(/^served 27 bytes to 127\.0\.0\.1:\d+$/);
+});
+
+// In a network of its own: no other program's datagrams come between.
+needs("root, unshare and ip", mayMakeNetwork)("sniffer.ts shows a datagram on the loopback", async () => {
+  const sender = `
+    import { AF_INET, SOCK_DGRAM, Socket } from ${JSON.stringify(join(examples, "../src/index.ts"))};
+    using sock = new Socket(AF_INET, SOCK_DGRAM);
+    for (let i = 0; i < 40; i++) {
+      sock.sendto("twelve bytes", ["127.0.0.1", 5000]);
+      Bun.sleepSync(50);
+    }`;
+  const script = `ip link set lo up; "$0" -e "$2" & exec "$0" "$1" udp`;
+  const command = ["unshare", "-n", "sh", "-c", script, process.execPath, join(examples, "sniffer.ts"), sender];
+  const sniffer = new Program(command);
+  await sniffer.line(/^waiting for udp packets$/);
+  await sniffer.line(/^udp 127\.0\.0\.1:\d+ > 127\.0\.0\.1:5000, 40 bytes$/);
+});
+
+needs("process without CAP_NET_RAW", !mayOpenRaw)("sniffer.ts says that it may not", async () => {
+  const { status, stderr } = await example("sniffer.ts", "tcp").end();
+  expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringContaining("socket E") });
+});

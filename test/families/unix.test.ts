@@ -1,0 +1,260 @@
+/** AF_UNIX addresses: paths, abstract names, none. */
+import { expect, test } from "bun:test";
+import { existsSync, readdirSync } from "node:fs";
+import { AF_UNIX, OSError, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, Socket } from "../../src/index.ts";
+import { codeOf, Folder, isLinux, needs, python, pythonPeer, Sockets, thrown } from "../help.ts";
+
+const linux = needs("Linux's abstract namespace", isLinux);
+
+/** sizeof(sun_path). */
+const PATH_MAX = isLinux ? 108 : 104;
+
+const unix = (type: number = SOCK_STREAM): Socket<"AF_UNIX"> => new Socket(AF_UNIX, type);
+
+/** An abstract name that nobody else has. */
+const abstractName = (text: string): Buffer => Buffer.from(`\0bs-${process.pid}-${performance.now()}-${text}`);
+
+test("a path is a file, and comes back as it was", () => {
+  using folder = new Folder();
+  using sock = unix();
+  expect(sock.getsockname()).toBe("");
+  sock.bind(folder.file("plain"));
+  expect(sock.getsockname()).toBe(folder.file("plain"));
+  expect(readdirSync(folder.path)).toEqual(["plain"]);
+  sock.close();
+  expect(existsSync(folder.file("plain"))).toBe(true);
+  using again = unix();
+  expect(codeOf(() => again.bind(folder.file("plain")))).toBe("EADDRINUSE");
+});
+
+test("a path is taken as a string or as bytes", () => {
+  using folder = new Folder();
+  for (const [i, address] of [
+    folder.file("0"),
+    Buffer.from(folder.file("1")),
+    new TextEncoder().encode(folder.file("2")).buffer,
+    new DataView(new TextEncoder().encode(folder.file("3")).buffer),
+  ].entries()) {
+    using sock = unix();
+    sock.bind(address);
+    expect(sock.getsockname()).toBe(folder.file(String(i)));
+  }
+});
+
+test("a name beyond ASCII is UTF-8", () => {
+  using folder = new Folder();
+  using sock = unix();
+  sock.bind(folder.file("größe 🧦"));
+  expect(sock.getsockname()).toBe(folder.file("größe 🧦"));
+  expect(readdirSync(folder.path)).toEqual(["größe 🧦"]);
+});
+
+linux("bytes that are not UTF-8 are surrogates in the string, and the same bytes again", () => {
+  using folder = new Folder();
+  const name = Buffer.from([0x61, 0xff, 0xc3, 0xbc, 0xc3, 0x28, 0xed, 0xa0, 0x80, 0xf0, 0x9f, 0x80]);
+  using first = unix();
+  first.bind(Buffer.concat([Buffer.from(folder.file("")), name]));
+  const path = first.getsockname() as string;
+  expect(path.slice(folder.path.length + 1)).toBe("a\udcffü\udcc3(\udced\udca0\udc80\udcf0\udc9f\udc80");
+  expect(readdirSync(folder.path, { encoding: "buffer" })[0]).toEqual(name);
+  first.listen();
+  using client = unix();
+  client.connect(path);
+  expect(client.getpeername()).toBe(path);
+  using second = unix();
+  second.bind(`${path}\udcfe`);
+  expect(readdirSync(folder.path, { encoding: "buffer" }).map((one) => one.length)).toContain(name.length + 1);
+});
+
+test("half of a surrogate pair that stands for no byte is a RangeError", () => {
+  using sock = unix();
+  for (const path of ["/tmp/\ud800", "/tmp/\udc7f", "/tmp/\udfff"]) expect(() => sock.bind(path)).toThrow(RangeError);
+});
+
+test("a path may fill sun_path, to the last byte", () => {
+  using folder = new Folder();
+  for (const length of [PATH_MAX - 1, PATH_MAX]) {
+    using server = unix(SOCK_DGRAM);
+    server.settimeout(5);
+    const path = folder.file("").padEnd(length, "x");
+    expect(path.length).toBe(length);
+    server.bind(path);
+    expect(server.getsockname()).toBe(path);
+    using client = unix(SOCK_DGRAM);
+    client.sendto("fits", path);
+    expect(server.recv(10).toString()).toBe("fits");
+    server.sendto("from it", path);
+    expect(server.recvfrom(10)[1]).toBe(path);
+  }
+});
+
+test("a longer path is ENAMETOOLONG, for every call that takes one", () => {
+  using sock = unix(SOCK_DGRAM);
+  const path = `/tmp/${"x".repeat(PATH_MAX - 4)}`;
+  expect(path.length).toBe(PATH_MAX + 1);
+  for (const [name, call] of [
+    ["bind", () => sock.bind(path)],
+    ["connect", () => sock.connect(path)],
+    ["connect", () => sock.connectEx(path)],
+    ["sendto", () => sock.sendto("x", path)],
+    ["sendmsg", () => sock.sendmsg(["x"], [], 0, path)],
+    ["bind", () => sock.bind(Buffer.alloc(PATH_MAX + 1, 1))],
+    ["bind", () => sock.bind(Buffer.alloc(PATH_MAX + 1))],
+    ["bind", () => sock.bind("ü".repeat(PATH_MAX / 2 + 1))],
+  ] as const) {
+    const error = thrown(call);
+    expect(error).toBeInstanceOf(OSError);
+    expect(error).toMatchObject({ code: "ENAMETOOLONG", syscall: name });
+  }
+  expect(sock.getsockname()).toBe("");
+});
+
+test("a path with NUL in it is a RangeError", () => {
+  using sock = unix();
+  expect(() => sock.bind("/tmp/a\0b")).toThrow(RangeError);
+  expect(() => sock.bind(Buffer.from("/tmp/a\0"))).toThrow(RangeError);
+});
+
+linux("an abstract name is bytes with a NUL first, and may have more of them", () => {
+  using own = new Sockets();
+  for (const name of [abstractName("plain"), Buffer.concat([abstractName("with"), Buffer.from("\0NUL\0")])]) {
+    const server = own.add(unix());
+    server.bind(name);
+    expect(server.getsockname()).toEqual(name);
+    server.listen();
+    const client = own.add(unix());
+    client.connect(name.toString("latin1"));
+    expect(client.getpeername()).toEqual(name);
+    expect(own.add(server.accept()[0]).getsockname()).toEqual(name);
+    server.close();
+    const after = own.add(unix());
+    expect(codeOf(() => after.connect(name))).toBe("ECONNREFUSED");
+  }
+});
+
+linux("an abstract name that differs in a NUL at its end is another name", () => {
+  using own = new Sockets();
+  const name = abstractName("differs");
+  own.add(unix()).bind(name);
+  const other = own.add(unix());
+  other.bind(Buffer.concat([name, Buffer.from([0])]));
+  expect(other.getsockname()).toEqual(Buffer.concat([name, Buffer.from([0])]));
+});
+
+linux("an abstract name may fill sun_path, and hold any bytes", () => {
+  using sock = unix(SOCK_DGRAM);
+  const name = Buffer.alloc(108, 0xfe);
+  name[0] = 0;
+  name.set(abstractName("").subarray(1), 1);
+  sock.bind(name);
+  expect(sock.getsockname()).toEqual(name);
+  sock.settimeout(5);
+  sock.sendto("x", name);
+  expect(sock.recvfrom(1)[1]).toEqual(name);
+});
+
+linux("abstract addresses are not shared between callers, who could change them", () => {
+  using sock = unix();
+  sock.bind(abstractName("mine"));
+  const first = sock.getsockname() as Buffer;
+  const expected = Buffer.from(first);
+  first.fill(0xff);
+  expect(sock.getsockname()).toEqual(expected);
+});
+
+linux('bind("") lets the system choose an abstract name', () => {
+  using own = new Sockets();
+  const [a, b] = [own.add(unix(SOCK_DGRAM)), own.add(unix(SOCK_DGRAM))];
+  a.bind("");
+  b.bind(new Uint8Array(0));
+  const names = [a.getsockname() as Buffer, b.getsockname() as Buffer];
+  for (const name of names) expect(name.toString("latin1")).toMatch(/^\0[0-9a-f]{5}$/);
+  expect(names[0]).not.toEqual(names[1]);
+  b.settimeout(5);
+  a.sendto("hi", names[1]!);
+  expect(b.recvfrom(10)).toEqual([Buffer.from("hi"), names[0]!]);
+});
+
+test("who has no name: an empty string, and null beside a datagram", () => {
+  using own = new Sockets();
+  using folder = new Folder();
+  const server = own.add(unix(SOCK_DGRAM));
+  server.bind(folder.file("s"));
+  server.settimeout(5);
+  const client = own.add(unix(SOCK_DGRAM));
+  expect(client.getsockname()).toBe("");
+  client.sendto("x", folder.file("s"));
+  expect(server.recvfrom(10)[1] as unknown).toBeNull();
+  client.sendto("x", folder.file("s"));
+  expect(server.recvmsg(10)[3] as unknown).toBeNull();
+  const [a, b] = own.pair();
+  expect([a.getsockname(), a.getpeername(), b.getsockname(), b.getpeername()]).toEqual(["", "", "", ""]);
+});
+
+test("a named client of a stream is known by its name", () => {
+  using own = new Sockets();
+  using folder = new Folder();
+  const server = own.add(unix());
+  server.bind(folder.file("s"));
+  server.listen();
+  const client = own.add(unix());
+  client.bind(folder.file("c"));
+  client.connect(folder.file("s"));
+  const [conn, address] = server.accept();
+  own.add(conn);
+  expect([address, conn.getpeername(), conn.getsockname()]).toEqual([
+    folder.file("c"),
+    folder.file("c"),
+    folder.file("s"),
+  ]);
+});
+
+linux("packets: connections that keep the bounds of what is sent", () => {
+  using own = new Sockets();
+  const server = own.add(unix(SOCK_SEQPACKET));
+  server.bind("");
+  server.listen();
+  server.settimeout(5);
+  const client = own.add(unix(SOCK_SEQPACKET));
+  client.settimeout(5);
+  client.connect(server.getsockname());
+  const conn = own.add(server.accept()[0]);
+  conn.settimeout(5);
+  client.sendall("one");
+  client.sendall("two");
+  expect(conn.recv(100).toString()).toBe("one");
+  expect(conn.recv(100).toString()).toBe("two");
+  client.close();
+  expect(conn.recv(100).length).toBe(0);
+});
+
+test("permission is the file's", () => {
+  using folder = new Folder();
+  using sock = unix();
+  const error = thrown(() => sock.bind("/nowhere/at/all"));
+  expect(error).toMatchObject({ code: "ENOENT", syscall: "bind", address: "/nowhere/at/all" });
+  using file = unix();
+  expect(codeOf(() => file.connect(folder.path))).toMatch(/^(ECONNREFUSED|ENOTSOCK|EPROTOTYPE)$/);
+  using stream = unix();
+  stream.bind(folder.file("s"));
+  stream.listen();
+  using datagram = unix(SOCK_DGRAM);
+  expect(codeOf(() => datagram.connect(folder.file("s")))).toBe("EPROTOTYPE");
+});
+
+needs("python3", python !== null)("names mean the same to python3", async () => {
+  using own = new Sockets();
+  using folder = new Folder();
+  const server = own.add(unix(SOCK_DGRAM));
+  const path = folder.file("s \udcff");
+  server.bind(isLinux ? path : folder.file("s"));
+  server.settimeout(5);
+  using client = pythonPeer(
+    `s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(os.path.join(sys.argv[1], os.listdir(sys.argv[1])[0] + ".python"))
+s.sendto(b"x", os.path.join(sys.argv[1], os.listdir(sys.argv[1])[0].removesuffix(".python")))`,
+    [folder.path],
+  );
+  await client.output();
+  expect(server.recvfrom(1)[1]).toBe(`${server.getsockname() as string}.python`);
+});

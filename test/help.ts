@@ -1,0 +1,268 @@
+/** What the tests share: peers in processes of their own, clocks, and a way to ask what went wrong. */
+import { expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  AF_INET,
+  AF_UNIX,
+  createServer,
+  OSError,
+  SO_RCVTIMEO,
+  SO_SNDTIMEO,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  Socket,
+  socketpair,
+  SOL_SOCKET,
+  TimeoutError,
+} from "../src/index.ts";
+
+/** The library, as a peer's function sees it. */
+export type Net = typeof import("../src/index.ts");
+
+export const isLinux = process.platform === "linux";
+export const isRoot = process.getuid?.() === 0;
+const library = join(import.meta.dir, "..", "src", "index.ts");
+
+/** `test`, or a skipped test that names what the machine lacks. */
+export function needs(what: string, have: boolean): (name: string, body: () => void | Promise<unknown>) => void {
+  return have ? test : (name, body) => test.skip(`${name} (no ${what} here)`, body);
+}
+
+export const python = Bun.which("python3");
+
+/** A child process, killed at the end of its scope at the latest. */
+export class Peer {
+  constructor(readonly process: Bun.Subprocess<"ignore", "pipe", "inherit">) {}
+
+  /** What it wrote, once it has ended well. */
+  async output(): Promise<string> {
+    const text = await this.process.stdout.text();
+    expect(await this.process.exited).toBe(0);
+    return text.trimEnd();
+  }
+
+  [Symbol.dispose](): void {
+    this.process.kill("SIGKILL");
+  }
+}
+
+function start(command: string[], given: Socket[]): Peer {
+  for (const sock of given) sock.setblocking(true);
+  const fds = given.map((sock) => sock.fileno());
+  const stdio = ["ignore", "pipe", "inherit", ...fds] as unknown as ["ignore", "pipe", "inherit"];
+  const env = { ...process.env, NODE_NO_WARNINGS: "1" }; // the event is emitted all the same
+  const started = new Peer(Bun.spawn(command, { stdio, env }));
+  for (const sock of given) sock.close();
+  return started;
+}
+
+/** An expression of a script that runs `body`, and gives what it returns. */
+export function script<Args extends unknown[]>(body: (net: Net, ...args: Args) => unknown, args: Args): string {
+  return `await (${body})(await import(${JSON.stringify(library)}), ...${JSON.stringify(args)})`;
+}
+
+/**
+ * Runs a function in a process of its own: a blocking call stops this one, so who shall act meanwhile is elsewhere.
+ *
+ * @param body - The function. It goes as text: it sees the library and its arguments, nothing around it.
+ * @param args - Its arguments, as JSON.
+ * @param given - Sockets that it gets, as the descriptors 3, 4 …; they are blocking there, and closed here.
+ */
+export function peer<Args extends unknown[]>(
+  body: (net: Net, ...args: Args) => unknown,
+  args: Args,
+  given: Socket[] = [],
+): Peer {
+  return start([process.execPath, "-e", script(body, args)], given);
+}
+
+/** Runs a function in a process with a limit on its open descriptors. */
+export function limitedPeer<Args extends unknown[]>(
+  descriptorLimit: number,
+  body: (net: Net, ...args: Args) => unknown,
+  args: Args,
+): Peer {
+  const command = `ulimit -n ${descriptorLimit} && exec "$0" -e "$1"`;
+  return start(["sh", "-c", command, process.execPath, script(body, args)], []);
+}
+
+/** Runs a script of Python, with `import socket` done, and sockets as {@link peer} gets them. */
+export function pythonPeer(code: string, args: (string | number)[] = [], given: Socket[] = []): Peer {
+  return start([python!, "-c", `import socket, sys, os, struct\n${code}`, ...args.map(String)], given);
+}
+
+/** The error's name of the system, or what was thrown or returned instead. */
+export function codeOf(call: () => unknown): string {
+  try {
+    return `nothing thrown, ${Bun.inspect(call())} returned`;
+  } catch (error) {
+    return error instanceof OSError ? error.code : String(error);
+  }
+}
+
+/** What a call throws. */
+export function thrown(call: () => unknown): OSError {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof OSError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+/** How long a call takes, in milliseconds. */
+export function elapsed(call: () => void): number {
+  const started = performance.now();
+  call();
+  return performance.now() - started;
+}
+
+/**
+ * Checks that a call runs out of time when it should: never early, and less than 20 ms late. A loaded machine may
+ * schedule late, so that it has some tries to be punctual.
+ */
+export function expectTimeout(seconds: number, call: () => unknown): void {
+  let late = Infinity;
+  for (let tries = 0; tries < 5 && late >= 20; tries++) {
+    const ms = elapsed(() => {
+      const error = thrown(call);
+      expect(error).toBeInstanceOf(TimeoutError);
+      expect(error.message).toEndWith("timed out");
+    });
+    expect(ms).toBeGreaterThanOrEqual(seconds * 1000);
+    late = Math.min(late, ms - seconds * 1000);
+  }
+  expect(late).toBeLessThan(20);
+}
+
+/** `struct timeval` of some seconds. */
+export function timeval(seconds: number): BigInt64Array {
+  return new BigInt64Array([BigInt(Math.floor(seconds)), BigInt(Math.round((seconds % 1) * 1e6))]);
+}
+
+/**
+ * Bounds the waiting of a blocking socket, by the system's own means, so that a test that fails does not hang. (It also
+ * keeps the system from restarting interrupted calls by itself, see signal(7).)
+ */
+export function bounded<S extends Socket>(sock: S): S {
+  sock.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeval(5));
+  sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, timeval(5));
+  return sock;
+}
+
+/** Sockets that are closed together at the end of their scope. */
+export class Sockets implements Disposable {
+  readonly #all: Socket[] = [];
+
+  add<S extends Socket>(sock: S): S {
+    this.#all.push(sock);
+    return sock;
+  }
+
+  /** A TCP server on the loopback. */
+  server(backlog?: number): Socket<"AF_INET"> {
+    const sock = this.add(createServer(["127.0.0.1", 0], { backlog: backlog ?? null }));
+    sock.settimeout(5);
+    return sock;
+  }
+
+  /** Two ends of a TCP connection on the loopback, which wait for at most five seconds. */
+  tcp(): [Socket<"AF_INET">, Socket<"AF_INET">] {
+    const server = createServer(["127.0.0.1", 0]);
+    const client = this.add(new Socket(AF_INET, SOCK_STREAM));
+    client.settimeout(5);
+    client.connect(server.getsockname());
+    const [conn] = server.accept();
+    server.close();
+    conn.settimeout(5);
+    return [client, this.add(conn)];
+  }
+
+  /** Two ends of a Unix connection, which wait for at most five seconds. */
+  pair(type: number = SOCK_STREAM): [Socket<"AF_UNIX">, Socket<"AF_UNIX">] {
+    const [a, b] = socketpair(AF_UNIX, type);
+    a.settimeout(5);
+    b.settimeout(5);
+    return [this.add(a), this.add(b)];
+  }
+
+  /** A UDP socket that is bound on the loopback, and waits for at most five seconds. */
+  udp(): Socket<"AF_INET"> {
+    const sock = this.add(new Socket(AF_INET, SOCK_DGRAM));
+    sock.bind(["127.0.0.1", 0]);
+    sock.settimeout(5);
+    return sock;
+  }
+
+  [Symbol.dispose](): void {
+    for (const sock of this.#all) sock.close();
+  }
+}
+
+/** A folder for as long as its scope. */
+export class Folder implements Disposable {
+  readonly path = realpathSync(mkdtempSync(join(tmpdir(), "bs-")));
+
+  file(name: string): string {
+    return `${this.path}/${name}`;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** The open descriptors of this process. */
+export function descriptors(): number[] {
+  const own = readdirSync(isLinux ? "/proc/self/fd" : "/dev/fd").map(Number);
+  return own.sort((a, b) => a - b);
+}
+
+/** Checks that a piece of a test leaves no descriptor open. (Bun itself may close some of its own meanwhile.) */
+export function leavesNothingOpen(body: () => void): void {
+  const before = descriptors();
+  body();
+  expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+}
+
+/** Receives until the other end is shut down. */
+export function receiveAll(sock: Socket): Buffer {
+  const parts: Buffer[] = [];
+  for (;;) {
+    const part = sock.recv(65536);
+    if (part.length === 0) return Buffer.concat(parts);
+    parts.push(part);
+  }
+}
+
+/** Fills the buffers of a connection: until not a byte more is taken. Leaves the socket non-blocking. */
+export function fill(sock: Socket): number {
+  sock.setblocking(false);
+  let total = 0;
+  for (const size of [65536, 1]) {
+    const chunk = Buffer.alloc(size);
+    for (;;) {
+      const code = codeOf(() => (total += sock.send(chunk)));
+      if (code === "EAGAIN") break;
+      if (code.startsWith("E")) throw new Error(code);
+    }
+  }
+  return total;
+}
+
+/** Fills the queue of a Unix receiver, by so many senders that none of them is full itself. */
+export function fillReceiver(path: string): void {
+  for (;;) {
+    using sender = new Socket(AF_UNIX, SOCK_DGRAM);
+    sender.setblocking(false);
+    for (let sent = 0; sent < 20; sent++) {
+      const code = codeOf(() => sender.sendto("x", path));
+      if (code === "EAGAIN" && sent === 0) return;
+      if (code === "EAGAIN") break;
+      if (code.startsWith("E")) throw new Error(code);
+    }
+  }
+}

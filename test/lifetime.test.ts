@@ -1,0 +1,81 @@
+/** Sockets that are forgotten. */
+import { expect, test } from "bun:test";
+import { peer } from "./help.ts";
+
+test("10,000 forgotten sockets are closed, each with a ResourceWarning", async () => {
+  using forgetful = peer(async (net) => {
+    const warnings: string[] = [];
+    process.on("warning", ({ name, message }) => warnings.push(`${name}: ${message}`));
+    const { readdirSync } = process.getBuiltinModule("node:fs");
+    const open = (): number => readdirSync(process.platform === "linux" ? "/proc/self/fd" : "/dev/fd").length;
+    const forget = (count: number): void => {
+      for (let i = 0; i < count; i++) new net.Socket(net.AF_INET, i % 2 === 0 ? net.SOCK_STREAM : net.SOCK_DGRAM);
+    };
+    forget(0);
+    const before = open();
+    let most = 0;
+    for (let round = 0; round < 50; round++) {
+      forget(200);
+      most = Math.max(most, open() - before);
+      Bun.gc(true);
+      await Bun.sleep(0);
+    }
+    for (let i = 0; i < 200 && open() > before; i++) {
+      forget(0);
+      Bun.gc(true);
+      await Bun.sleep(5);
+    }
+    const good = /^ResourceWarning: unclosed .*AF_INET.*fd \d+|^ResourceWarning: unclosed .*fd \d+.*AF_INET/;
+    console.log(
+      JSON.stringify([open() - before, most >= 200, warnings.length, warnings.every((text) => good.test(text))]),
+    );
+  }, []);
+  expect(JSON.parse(await forgetful.output())).toEqual([0, true, 10_000, true]);
+});
+
+test("sockets that were closed, detached or are still held are not touched", async () => {
+  using careful = peer(async (net) => {
+    const warnings: unknown[] = [];
+    process.on("warning", (warning) => warnings.push(warning));
+    const held = new net.Socket(net.AF_INET, net.SOCK_DGRAM);
+    held.bind(["127.0.0.1", 0]);
+    const detached: number[] = [];
+    const work = (): void => {
+      for (let i = 0; i < 300; i++) {
+        new net.Socket(net.AF_INET).close();
+        const [a, b] = net.socketpair();
+        a.close();
+        detached.push(b.detach());
+      }
+    };
+    work();
+    for (let i = 0; i < 10; i++) {
+      Bun.gc(true);
+      await Bun.sleep(1);
+    }
+    let open = 0;
+    for (const fd of detached) {
+      net.close(fd); // EBADF if somebody closed it
+      open++;
+    }
+    console.log(JSON.stringify([warnings.length, open, held.getsockname()[0]]));
+  }, []);
+  expect(JSON.parse(await careful.output())).toEqual([0, 300, "127.0.0.1"]);
+});
+
+test("a number that was reused is not closed by who had it before", async () => {
+  using reuser = peer(async (net) => {
+    const work = (): void => {
+      for (let i = 0; i < 100; i++) new net.Socket(net.AF_INET).close();
+    };
+    work();
+    const later = Array.from({ length: 100 }, () => new net.Socket(net.AF_INET));
+    for (let i = 0; i < 10; i++) {
+      Bun.gc(true);
+      await Bun.sleep(1);
+    }
+    for (const sock of later) sock.getsockname();
+    console.log(later.length);
+  }, []);
+  expect(await reuser.output()).toBe("100");
+});

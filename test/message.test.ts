@@ -1,0 +1,449 @@
+/** sendmsg and recvmsg: gathering, scattering, and what comes beside the data. */
+import { expect, test } from "bun:test";
+import {
+  type AncillaryData,
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  CMSG_LEN,
+  CMSG_SPACE,
+  ECONNREFUSED,
+  IP_PKTINFO,
+  IP_RECVERR,
+  IP_RECVTOS,
+  IP_RECVTTL,
+  IP_TOS,
+  IP_TTL,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_HOPLIMIT,
+  IPV6_PKTINFO,
+  IPV6_RECVHOPLIMIT,
+  IPV6_RECVPKTINFO,
+  MSG_CMSG_CLOEXEC,
+  MSG_CTRUNC,
+  MSG_DONTWAIT,
+  MSG_ERRQUEUE,
+  MSG_PEEK,
+  MSG_TRUNC,
+  type ReceivedAncillaryData,
+  SCM_CREDENTIALS,
+  SCM_TIMESTAMP,
+  SCM_TIMESTAMPNS,
+  SO_PASSCRED,
+  SO_TIMESTAMP,
+  SO_TIMESTAMPNS,
+  SOCK_DGRAM,
+  SOCK_SEQPACKET,
+  Socket,
+  SOL_SOCKET,
+  if_nametoindex,
+} from "../src/index.ts";
+import { codeOf, expectTimeout, isLinux, isRoot, needs, python, pythonPeer, Sockets } from "./help.ts";
+
+const linux = needs("Linux", isLinux);
+
+const int = (value: number): Int32Array => new Int32Array([value]);
+
+/** The data of the one control message that is asked for. */
+function item(ancdata: readonly ReceivedAncillaryData[], level: number, type: number): Buffer {
+  const found = ancdata.filter((one) => one[0] === level && one[1] === type);
+  expect(found.length).toBe(1);
+  return found[0]![2];
+}
+
+test("a message is gathered from pieces of every kind", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair(SOCK_DGRAM);
+  const shared = new Uint8Array(new SharedArrayBuffer(3)).fill(0x73);
+  const floats = new Float64Array([1.5, -2]);
+  const middle = new Uint8Array([9, 1, 2, 9]).subarray(1, 3);
+  const pieces = ["text ü", shared, floats, new DataView(middle.buffer, 1, 2), new ArrayBuffer(2), "", middle];
+  const expected = Buffer.concat([
+    Buffer.from("text ü"),
+    Buffer.from("sss"),
+    Buffer.from(floats.buffer),
+    Buffer.from([1, 2]),
+    Buffer.alloc(2),
+    Buffer.from([1, 2]),
+  ]);
+  expect(a.sendmsg(pieces)).toBe(expected.length);
+  expect(b.recv(1000)).toEqual(expected);
+});
+
+test("pieces may come from any iterable", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  expect(a.sendmsg(new Set(["a", "b"]))).toBe(2);
+  const letters = function* () {
+    yield "c";
+    yield "d";
+  };
+  expect(a.sendmsg(letters())).toBe(2);
+  expect(a.sendmsg(["e"])).toBe(1);
+  expect(b.recv(100).toString()).toBe("abcde");
+});
+
+test.each([2, 3, 100, 1023, 1024])("%p pieces are one message", (count) => {
+  using own = new Sockets();
+  const [a, b] = own.pair(SOCK_DGRAM);
+  const pieces = Array.from({ length: count }, (_, i) => Buffer.from([i & 0xff, i >> 8]));
+  expect(a.sendmsg(pieces)).toBe(2 * count);
+  expect(b.recv(5000).equals(Buffer.concat(pieces))).toBe(true);
+});
+
+test.each([2, 3, 100, 1023, 1024])("a message is scattered over %p views", (count) => {
+  using own = new Sockets();
+  const [a, b] = own.pair(SOCK_DGRAM);
+  const data = Buffer.from(Array.from({ length: 2 * count }, (_, i) => (i * 7) & 0xff));
+  const views = Array.from({ length: count }, () => new Uint8Array(2));
+  a.send(data);
+  expect(b.recvmsgInto(views)[0]).toBe(2 * count);
+  expect(Buffer.concat(views).equals(data)).toBe(true);
+});
+
+test("more than 1024 pieces are EMSGSIZE, and nothing is sent or lost", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair(SOCK_DGRAM);
+  expect(codeOf(() => a.sendmsg(Array.from({ length: 1025 }, () => "x")))).toBe("EMSGSIZE");
+  a.send("kept");
+  expect(codeOf(() => b.recvmsgInto(Array.from({ length: 1025 }, () => new Uint8Array(1))))).toBe("EMSGSIZE");
+  expect(b.recv(10).toString()).toBe("kept");
+});
+
+test("views of every kind are filled, one after the other, within their bounds", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  const whole = Buffer.alloc(10, "-");
+  const floats = new Float64Array(2);
+  const shared = new Uint8Array(new SharedArrayBuffer(4));
+  const view = new DataView(whole.buffer, whole.byteOffset + 2, 3);
+  a.sendall(
+    Buffer.concat([Buffer.from("abc"), Buffer.from(new Float64Array([1.5, -2]).buffer), Buffer.from("wxyz12")]),
+  );
+  const rest = Buffer.alloc(5, "-");
+  expect(b.recvmsgInto([view, floats, new Uint8Array(0), shared, rest])).toEqual([25, [], 0, null] as never);
+  expect(whole.toString()).toBe("--abc-----");
+  expect([...floats]).toEqual([1.5, -2]);
+  expect(Buffer.from(shared).toString()).toBe("wxyz");
+  expect(rest.toString()).toBe("12---");
+});
+
+test("small and large typed arrays are filled where they are, for hundreds of calls", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  for (let i = 0; i < 500; i++) {
+    const views = [new Uint8Array(3), new Uint16Array(1), new Uint8Array(2000)];
+    const data = Buffer.alloc(2005, i & 0xff);
+    a.sendall(data);
+    expect(b.recvmsgInto(views)[0]).toBe(2005);
+    expect(Buffer.concat(views.map((view) => new Uint8Array(view.buffer))).equals(data)).toBe(true);
+  }
+});
+
+test("no views receive no bytes", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair(SOCK_DGRAM);
+  a.send("dropped");
+  a.send("next");
+  expect(b.recvmsgInto([])[0]).toBe(0);
+  expect(b.recv(10).toString()).toBe("next");
+});
+
+linux("recvmsgInto tells the whole length with MSG_TRUNC", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair(SOCK_DGRAM);
+  a.send("0123456789");
+  const [n, , flags] = b.recvmsgInto([new Uint8Array(2), new Uint8Array(2)], 0, MSG_TRUNC);
+  expect([n, flags & MSG_TRUNC]).toEqual([10, MSG_TRUNC]);
+  a.send("0123456789");
+  const [data] = b.recvmsg(4, 0, MSG_TRUNC);
+  expect(data.toString()).toBe("0123");
+});
+
+test("a message goes to an address, and comes with its sender's", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  expect(a.sendmsg(["to ", "you"], [], 0, b.getsockname())).toBe(6);
+  expect(b.recvmsg(100)).toEqual([Buffer.from("to you"), [], 0, a.getsockname()]);
+  a.connect(b.getsockname());
+  expect(a.sendmsg(["again"], [], 0, null)).toBe(5);
+  const view = Buffer.alloc(5);
+  expect(b.recvmsgInto([view])).toEqual([5, [], 0, a.getsockname()]);
+  expect(view.toString()).toBe("again");
+});
+
+test("flags reach the system", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  b.settimeout(null);
+  expect(codeOf(() => b.recvmsg(10, 0, MSG_DONTWAIT))).toBe("EAGAIN");
+  expect(codeOf(() => b.recvmsgInto([new Uint8Array(1)], 0, MSG_DONTWAIT))).toBe("EAGAIN");
+  a.sendmsg(["peek"], [], MSG_DONTWAIT);
+  expect(b.recvmsg(2, 0, MSG_PEEK)[0].toString()).toBe("pe");
+  expect(b.recvmsg(10)[0].toString()).toBe("peek");
+});
+
+linux("who asks for descriptors to be close-on-exec sees the flag again, others do not", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  a.sendall("ab");
+  expect(b.recvmsg(1)[2]).toBe(0);
+  expect(b.recvmsg(1, 0, MSG_CMSG_CLOEXEC)[2]).toBe(MSG_CMSG_CLOEXEC);
+});
+
+linux("SCM_CREDENTIALS tell who sends", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  b.setsockopt(SOL_SOCKET, SO_PASSCRED, 1);
+  a.sendall("it is me");
+  const [data, ancdata, flags] = b.recvmsg(100, CMSG_SPACE(12));
+  expect(data.toString()).toBe("it is me");
+  expect(flags).toBe(0);
+  const credentials = item(ancdata, SOL_SOCKET, SCM_CREDENTIALS);
+  expect(credentials.length).toBe(12);
+  expect([0, 4, 8].map((at) => credentials.readInt32LE(at))).toEqual([
+    process.pid,
+    process.getuid!(),
+    process.getgid!(),
+  ]);
+});
+
+linux("credentials can be sent; those of somebody else only by root", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  b.setsockopt(SOL_SOCKET, SO_PASSCRED, 1);
+  const mine = new Int32Array([process.pid, process.getuid!(), process.getgid!()]);
+  a.sendmsg(["x"], [[SOL_SOCKET, SCM_CREDENTIALS, mine]]);
+  expect([...new Int32Array(Uint8Array.from(item(b.recvmsg(1, 100)[1], SOL_SOCKET, SCM_CREDENTIALS)).buffer)]).toEqual([
+    ...mine,
+  ]);
+  const init = new Int32Array([1, process.getuid!(), process.getgid!()]);
+  expect(codeOf(() => a.sendmsg(["x"], [[SOL_SOCKET, SCM_CREDENTIALS, init]]))).toBe(
+    isRoot ? "nothing thrown, 1 returned" : "EPERM",
+  );
+});
+
+needs("Linux with python3", isLinux && python !== null)("another program's credentials", async () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  a.setsockopt(SOL_SOCKET, SO_PASSCRED, 1);
+  using sender = pythonPeer(
+    `s = socket.socket(fileno=3)
+s.sendmsg([b"py"], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, struct.pack("3i", os.getpid(), os.getuid(), os.getgid()))])`,
+    [],
+    [b],
+  );
+  const [data, ancdata] = a.recvmsg(100, 100);
+  expect(data.toString()).toBe("py");
+  expect(item(ancdata, SOL_SOCKET, SCM_CREDENTIALS).readInt32LE(0)).toBe(sender.process.pid);
+  await sender.output();
+});
+
+linux("IP_PKTINFO tells which address a datagram was sent to", () => {
+  using own = new Sockets();
+  const server = own.add(new Socket(AF_INET, SOCK_DGRAM));
+  server.bind(["", 0]);
+  server.settimeout(5);
+  server.setsockopt(IPPROTO_IP, IP_PKTINFO, 1);
+  const port = server.getsockname()[1];
+  const client = own.udp();
+  for (const host of ["127.0.0.1", "127.0.0.77"]) {
+    client.sendto("x", [host, port]);
+    const [, ancdata, , address] = server.recvmsg(1, CMSG_SPACE(12));
+    const info = item(ancdata, IPPROTO_IP, IP_PKTINFO); // struct in_pktinfo: index, spec_dst, addr
+    expect(info.readInt32LE(0)).toBe(if_nametoindex("lo"));
+    expect([...info.subarray(8, 12)].join(".")).toBe(host);
+    expect(address).toEqual(client.getsockname());
+  }
+});
+
+linux("IP_PKTINFO that is sent chooses the source address", () => {
+  using own = new Sockets();
+  const server = own.udp();
+  using client = new Socket(AF_INET, SOCK_DGRAM);
+  client.bind(["", 0]);
+  const info = Buffer.alloc(12);
+  info.set([127, 0, 0, 42], 4);
+  client.sendmsg(["x"], [[IPPROTO_IP, IP_PKTINFO, info]], 0, server.getsockname());
+  expect(server.recvfrom(1)[1]).toEqual(["127.0.0.42", client.getsockname()[1]]);
+});
+
+linux("IP_TTL and IP_TOS, sent and received: items of four bytes and of one", () => {
+  using own = new Sockets();
+  const [client, server] = [own.udp(), own.udp()];
+  server.setsockopt(IPPROTO_IP, IP_RECVTTL, 1);
+  server.setsockopt(IPPROTO_IP, IP_RECVTOS, 1);
+  const orders: AncillaryData[][] = [
+    [
+      [IPPROTO_IP, IP_TOS, new Uint8Array([0x10])],
+      [IPPROTO_IP, IP_TTL, int(7)],
+    ],
+    [
+      [IPPROTO_IP, IP_TTL, int(7)],
+      [IPPROTO_IP, IP_TOS, int(0x10)],
+    ],
+  ];
+  for (const ancdata of orders) {
+    client.sendmsg(["x"], ancdata, 0, server.getsockname());
+    const [, received, flags] = server.recvmsg(1, 200);
+    expect(flags).toBe(0);
+    expect(received.length).toBe(2);
+    expect(item(received, IPPROTO_IP, IP_TTL)).toEqual(Buffer.from([7, 0, 0, 0]));
+    expect(item(received, IPPROTO_IP, IP_TOS)).toEqual(Buffer.from([0x10]));
+  }
+});
+
+linux("IPV6_PKTINFO and IPV6_HOPLIMIT", () => {
+  using server = new Socket(AF_INET6, SOCK_DGRAM);
+  server.bind(["::", 0]);
+  server.settimeout(5);
+  server.setsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  server.setsockopt(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+  using client = new Socket(AF_INET6, SOCK_DGRAM);
+  const to = ["::1", server.getsockname()[1]] as const;
+  client.sendmsg(["x"], [[IPPROTO_IPV6, IPV6_HOPLIMIT, int(9)]], 0, to);
+  const [data, ancdata, flags, address] = server.recvmsg(10, CMSG_SPACE(20) + CMSG_SPACE(4));
+  expect(data.toString()).toBe("x");
+  expect(flags).toBe(0);
+  expect(address).toEqual(["::1", client.getsockname()[1], 0, 0]);
+  const info = item(ancdata, IPPROTO_IPV6, IPV6_PKTINFO); // struct in6_pktinfo: address, index
+  expect(info.toString("hex", 0, 16)).toBe("00000000000000000000000000000001");
+  expect(info.readInt32LE(16)).toBe(if_nametoindex("lo"));
+  expect(item(ancdata, IPPROTO_IPV6, IPV6_HOPLIMIT).readInt32LE()).toBe(9);
+});
+
+linux("SO_TIMESTAMP and SO_TIMESTAMPNS tell when a datagram came", () => {
+  for (const [option, type, perSecond] of [
+    [SO_TIMESTAMP, SCM_TIMESTAMP, 1e6],
+    [SO_TIMESTAMPNS, SCM_TIMESTAMPNS, 1e9],
+  ] as const) {
+    using own = new Sockets();
+    const [a, b] = [own.udp(), own.udp()];
+    b.setsockopt(SOL_SOCKET, option, 1);
+    const before = Date.now();
+    a.sendto("x", b.getsockname());
+    const stamp = item(b.recvmsg(1, 100)[1], SOL_SOCKET, type);
+    const ms = Number(stamp.readBigInt64LE(0)) * 1000 + (Number(stamp.readBigInt64LE(8)) * 1000) / perSecond;
+    expect(ms).toBeGreaterThanOrEqual(before - 5);
+    expect(ms).toBeLessThanOrEqual(Date.now() + 5);
+  }
+});
+
+linux("an item that does not fit is cut, and MSG_CTRUNC says so", () => {
+  using own = new Sockets();
+  const [client, server] = [own.udp(), own.udp()];
+  server.setsockopt(IPPROTO_IP, IP_PKTINFO, 1);
+  const received = (room: number): [lengths: number[], cut: boolean] => {
+    client.sendto("data", server.getsockname());
+    const [data, ancdata, flags] = server.recvmsg(10, room);
+    expect(data.toString()).toBe("data");
+    return [ancdata.map(([, , bytes]) => bytes.length), (flags & MSG_CTRUNC) !== 0];
+  };
+  expect(received(CMSG_SPACE(12))).toEqual([[12], false]);
+  expect(received(CMSG_LEN(12))).toEqual([[12], false]);
+  expect(received(CMSG_LEN(12) - 1)).toEqual([[11], true]);
+  expect(received(CMSG_LEN(5))).toEqual([[5], true]);
+  expect(received(CMSG_LEN(0))).toEqual([[0], true]);
+  expect(received(CMSG_LEN(0) - 1)).toEqual([[], true]);
+  expect(received(1)).toEqual([[], true]);
+  expect(received(0)).toEqual([[], true]);
+  expect(received(100_000)).toEqual([[12], false]);
+});
+
+linux("of two items the first is whole where the second is cut", () => {
+  using own = new Sockets();
+  const [client, server] = [own.udp(), own.udp()];
+  server.setsockopt(IPPROTO_IP, IP_RECVTTL, 1);
+  server.setsockopt(IPPROTO_IP, IP_PKTINFO, 1);
+  client.sendto("x", server.getsockname());
+  const [, ancdata, flags] = server.recvmsg(1, CMSG_SPACE(12) + CMSG_LEN(2));
+  expect(ancdata.map(([, , data]) => data.length)).toEqual([12, 2]);
+  expect(flags & MSG_CTRUNC).toBe(MSG_CTRUNC);
+});
+
+linux("control messages stay as they were received, and do not show in another call", () => {
+  using own = new Sockets();
+  const client = own.udp();
+  const server = own.add(new Socket(AF_INET, SOCK_DGRAM));
+  server.bind(["", 0]);
+  server.settimeout(5);
+  server.setsockopt(IPPROTO_IP, IP_PKTINFO, 1);
+  const received = ["127.0.0.5", "127.0.0.6", "127.0.0.7"].map((host) => {
+    client.sendto("x", [host, server.getsockname()[1]]);
+    return server.recvmsg(1, 100)[1];
+  });
+  expect(received.map((ancdata) => item(ancdata, IPPROTO_IP, IP_PKTINFO)[11])).toEqual([5, 6, 7]);
+  const [a, b] = own.pair();
+  a.sendall("y");
+  expect(b.recvmsg(1, 100)[1]).toEqual([]);
+});
+
+linux("a control message that the system does not know is EINVAL, and nothing is sent", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  for (const data of [new Uint8Array(0), new Uint8Array(1), new Uint8Array(7), new Uint8Array(4001)]) {
+    expect(codeOf(() => a.sendmsg(["x"], [[IPPROTO_IP, 0x7777, data]], 0, b.getsockname()))).toBe("EINVAL");
+  }
+  b.setblocking(false);
+  expect(codeOf(() => b.recv(1))).toBe("EAGAIN");
+});
+
+linux("the error queue tells what became of a datagram", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  const gone = b.getsockname();
+  b.close();
+  a.setsockopt(IPPROTO_IP, IP_RECVERR, 1);
+  a.sendto("undeliverable", gone);
+  const [data, ancdata, flags, address] = a.recvmsg(100, 512, MSG_ERRQUEUE);
+  expect(data.toString()).toBe("undeliverable");
+  expect(flags & MSG_ERRQUEUE).toBe(MSG_ERRQUEUE);
+  expect(address).toEqual(gone);
+  const failure = item(ancdata, IPPROTO_IP, IP_RECVERR); // struct sock_extended_err, then the offender's address
+  expect(failure.readUInt32LE(0)).toBe(ECONNREFUSED);
+  expect([...failure.subarray(4, 7)]).toEqual([2, 3, 3]); // SO_EE_ORIGIN_ICMP, destination unreachable, port
+  expect([...failure.subarray(20, 24)]).toEqual([127, 0, 0, 1]);
+});
+
+linux("an empty error queue is waited for as long as the timeout says, even when there is data", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  a.setsockopt(IPPROTO_IP, IP_RECVERR, 1);
+  b.sendto("ordinary", a.getsockname());
+  a.settimeout(0.05);
+  const before = process.cpuUsage();
+  expectTimeout(0.05, () => a.recvmsg(100, 100, MSG_ERRQUEUE));
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1000).toBeLessThan(45);
+  a.setblocking(false);
+  expect(codeOf(() => a.recvmsg(100, 100, MSG_ERRQUEUE))).toBe("EAGAIN");
+  expect(a.recv(100).toString()).toBe("ordinary");
+});
+
+linux("packets of a packet socketpair carry credentials, too", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair(SOCK_SEQPACKET);
+  expect(a.family).toBe(AF_UNIX);
+  b.setsockopt(SOL_SOCKET, SO_PASSCRED, 1);
+  a.sendmsg(["one ", "packet"]);
+  const [data, ancdata] = b.recvmsg(100, 100);
+  expect(data.toString()).toBe("one packet");
+  expect(item(ancdata, SOL_SOCKET, SCM_CREDENTIALS).readInt32LE(0)).toBe(process.pid);
+});
+
+test("getters and iterators of the caller's that use other sockets do no harm", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  const [c, d] = own.pair();
+  const pieces = function* () {
+    yield "to ";
+    c.sendmsg(["inner"], []);
+    a.sendto("elsewhere", a.getsockname());
+    yield "b";
+  };
+  expect(a.sendmsg(pieces(), [], 0, b.getsockname())).toBe(4);
+  expect(b.recv(100).toString()).toBe("to b");
+  expect(d.recv(100).toString()).toBe("inner");
+  expect(a.recv(100).toString()).toBe("elsewhere");
+});

@@ -1,0 +1,430 @@
+/** The three modes of a socket: blocking, non-blocking, and with a timeout. */
+import { afterEach, expect, test } from "bun:test";
+import {
+  AF_INET,
+  AF_UNIX,
+  BlockingIOError,
+  createConnection,
+  createServer,
+  fromfd,
+  getdefaulttimeout,
+  setdefaulttimeout,
+  SO_RCVBUF,
+  SO_RCVTIMEO,
+  SO_SNDBUF,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  Socket,
+  socketpair,
+  SOL_SOCKET,
+  TimeoutError,
+} from "../src/index.ts";
+import {
+  bounded,
+  codeOf,
+  elapsed,
+  expectTimeout,
+  fill,
+  fillReceiver,
+  Folder,
+  isLinux,
+  needs,
+  peer,
+  Sockets,
+  thrown,
+  timeval,
+} from "./help.ts";
+
+afterEach(() => setdefaulttimeout(null));
+
+/** Whether the descriptor itself would wait, whatever the socket object believes. */
+async function descriptorBlocks(sock: Socket): Promise<boolean> {
+  const flags = /flags:\s*([0-7]+)/.exec(await Bun.file(`/proc/self/fdinfo/${sock.fileno()}`).text());
+  return (parseInt(flags![1]!, 8) & 0o4000) === 0;
+}
+
+test("a socket is blocking at first", () => {
+  using sock = new Socket();
+  expect(sock.gettimeout()).toBeNull();
+  expect(sock.timeout).toBeNull();
+  expect(sock.getblocking()).toBe(true);
+});
+
+test("settimeout and setblocking say the same in two ways", () => {
+  using sock = new Socket();
+  sock.settimeout(2.5);
+  expect([sock.gettimeout(), sock.timeout, sock.getblocking()]).toEqual([2.5, 2.5, true]);
+  sock.setblocking(false);
+  expect([sock.gettimeout(), sock.getblocking()]).toEqual([0, false]);
+  sock.setblocking(true);
+  expect([sock.gettimeout(), sock.getblocking()]).toEqual([null, true]);
+  sock.settimeout(0);
+  expect([sock.gettimeout(), sock.getblocking()]).toEqual([0, false]);
+  sock.settimeout(null);
+  expect([sock.gettimeout(), sock.getblocking()]).toEqual([null, true]);
+});
+
+needs("Linux", isLinux)("the descriptor is non-blocking unless there is no timeout", async () => {
+  using sock = new Socket();
+  expect(await descriptorBlocks(sock)).toBe(true);
+  sock.settimeout(1);
+  expect(await descriptorBlocks(sock)).toBe(false);
+  sock.settimeout(null);
+  expect(await descriptorBlocks(sock)).toBe(true);
+  sock.settimeout(0);
+  expect(await descriptorBlocks(sock)).toBe(false);
+});
+
+needs("SOCK_NONBLOCK", SOCK_NONBLOCK !== undefined)("SOCK_NONBLOCK makes a non-blocking socket", async () => {
+  using sock = new Socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
+  expect(sock.type).toBe(SOCK_STREAM);
+  expect(sock.gettimeout()).toBe(0);
+  expect(sock.getblocking()).toBe(false);
+  expect(await descriptorBlocks(sock)).toBe(false);
+  setdefaulttimeout(3);
+  using other = new Socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+  expect(other.gettimeout()).toBe(0);
+});
+
+test("setdefaulttimeout is for sockets that are made afterwards, however they are made", () => {
+  using own = new Sockets();
+  const before = own.add(new Socket());
+  expect(getdefaulttimeout()).toBeNull();
+  setdefaulttimeout(2.5);
+  expect(getdefaulttimeout()).toBe(2.5);
+  const [a, b] = socketpair();
+  const server = own.add(createServer(["127.0.0.1", 0]));
+  const client = own.add(createConnection(server.getsockname()));
+  const [conn] = server.accept();
+  const made = [new Socket(), a, b, server, client, conn, fromfd(a.fileno(), AF_UNIX, SOCK_STREAM)];
+  made.push(new Socket({ fileno: a.dup().detach() }));
+  for (const sock of made) expect(own.add(sock).gettimeout()).toBe(2.5);
+  expect(before.gettimeout()).toBeNull();
+  setdefaulttimeout(0);
+  expect(own.add(new Socket()).getblocking()).toBe(false);
+  setdefaulttimeout(null);
+  expect(own.add(new Socket()).gettimeout()).toBeNull();
+});
+
+needs("Linux", isLinux)("the default timeout reaches the descriptors too", async () => {
+  using own = new Sockets();
+  setdefaulttimeout(2.5);
+  const server = own.add(createServer(["127.0.0.1", 0]));
+  const client = own.add(createConnection(server.getsockname()));
+  const [conn] = server.accept();
+  const [a, b] = socketpair();
+  for (const sock of [server, client, own.add(conn), own.add(a), own.add(b)]) {
+    expect(await descriptorBlocks(sock)).toBe(false);
+  }
+});
+
+test("an accepted socket has the default timeout, not the listener's", () => {
+  using own = new Sockets();
+  const server = own.server();
+  for (const [listener, byDefault, expected] of [
+    [5, null, null],
+    [5, 2, 2],
+    [0, null, null],
+    [0, 3, 3],
+    [null, 0, 0],
+    [5, 0, 0],
+  ] as const) {
+    const client = own.add(new Socket());
+    client.connect(server.getsockname());
+    server.settimeout(listener);
+    setdefaulttimeout(byDefault);
+    const [conn] = server.accept();
+    setdefaulttimeout(null);
+    expect(own.add(conn).gettimeout()).toBe(expected);
+  }
+});
+
+needs("Linux", isLinux)("an accepted socket without a timeout really is blocking", async () => {
+  using own = new Sockets();
+  const server = own.server();
+  const client = own.add(new Socket());
+  client.connect(server.getsockname());
+  const [conn] = server.accept();
+  expect(await descriptorBlocks(own.add(conn))).toBe(true);
+});
+
+test("a duplicate has the timeout of its original", () => {
+  using own = new Sockets();
+  const [a] = own.pair();
+  a.settimeout(1.5);
+  expect(own.add(a.dup()).gettimeout()).toBe(1.5);
+});
+
+test.each([-1, -0.001, NaN, Infinity, 1e10])("a timeout of %p is a RangeError", (value) => {
+  using sock = new Socket();
+  sock.settimeout(1);
+  expect(() => sock.settimeout(value)).toThrow(RangeError);
+  expect(() => setdefaulttimeout(value)).toThrow(RangeError);
+  expect(sock.gettimeout()).toBe(1);
+  expect(getdefaulttimeout()).toBeNull();
+});
+
+test("settimeout of a closed socket is EBADF", () => {
+  const sock = new Socket();
+  sock.close();
+  expect(codeOf(() => sock.settimeout(1))).toBe("EBADF");
+  expect(codeOf(() => sock.setblocking(true))).toBe("EBADF");
+});
+
+test("what would wait on a non-blocking socket is a BlockingIOError", () => {
+  using own = new Sockets();
+  const [a] = own.pair();
+  const server = own.server();
+  const full = own.pair()[0];
+  fill(full);
+  a.setblocking(false);
+  server.setblocking(false);
+  const view = new Uint8Array(8);
+  for (const call of [
+    () => a.recv(1),
+    () => a.recvfrom(1),
+    () => a.recvInto(view),
+    () => a.recvfromInto(view),
+    () => a.recvmsg(1, 100),
+    () => a.recvmsgInto([view, view]),
+    () => server.accept(),
+    () => full.send("x"),
+    () => full.sendall("x"),
+    () => full.sendmsg(["x", "y"]),
+  ]) {
+    const error = thrown(call);
+    expect(error).toBeInstanceOf(BlockingIOError);
+    expect(error.code).toBe("EAGAIN");
+  }
+});
+
+test("a non-blocking connect is EINPROGRESS", () => {
+  using own = new Sockets();
+  const server = own.server();
+  using sock = new Socket();
+  sock.setblocking(false);
+  const error = thrown(() => sock.connect(server.getsockname()));
+  expect(error).toBeInstanceOf(BlockingIOError);
+  expect(error).toMatchObject({ code: "EINPROGRESS", syscall: "connect", address: server.getsockname() });
+});
+
+test("non-blocking sendall sends what it can and says that it was not all", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  a.setblocking(false);
+  expect(codeOf(() => a.sendall(Buffer.alloc(4_000_000)))).toBe("EAGAIN");
+  expect(b.recv(1).length).toBe(1);
+});
+
+const seconds = 0.08;
+
+test("receives run out of time when they should", () => {
+  using own = new Sockets();
+  const [a] = own.tcp();
+  const view = new Uint8Array(8);
+  a.settimeout(seconds);
+  expectTimeout(seconds, () => a.recv(1));
+  expectTimeout(seconds, () => a.recvfrom(1));
+  expectTimeout(seconds, () => a.recvInto(view));
+  expectTimeout(seconds, () => a.recvfromInto(view));
+  expectTimeout(seconds, () => a.recvmsg(1, 100));
+  expectTimeout(seconds, () => a.recvmsgInto([view, view]));
+});
+
+test("a timeout of less than a millisecond is one, and waits no longer than it must", () => {
+  using own = new Sockets();
+  const [a] = own.pair();
+  a.settimeout(0.0003);
+  expectTimeout(0.0003, () => a.recv(1));
+  a.settimeout(1e-9);
+  expectTimeout(1e-9, () => a.recv(1));
+});
+
+test("accept runs out of time when it should", () => {
+  using own = new Sockets();
+  const server = own.server();
+  server.settimeout(seconds);
+  expectTimeout(seconds, () => server.accept());
+});
+
+test("connect runs out of time when it should", () => {
+  using own = new Sockets();
+  const server = own.server(0);
+  // The queue of a backlog of 0 holds one connection on Linux; what comes when it is full is not answered.
+  const waiting = Array.from({ length: 4 }, () => own.add(new Socket()));
+  for (const sock of waiting) {
+    sock.setblocking(false);
+    sock.connectEx(server.getsockname());
+  }
+  expectTimeout(seconds, () => {
+    using sock = new Socket();
+    sock.settimeout(seconds);
+    sock.connect(server.getsockname());
+  });
+});
+
+test("a send on a full connection runs out of time when it should", () => {
+  using own = new Sockets();
+  const [a] = own.pair();
+  fill(a);
+  a.settimeout(seconds);
+  expectTimeout(seconds, () => a.send("x"));
+  expectTimeout(seconds, () => a.sendmsg(["x", "y"]));
+  expectTimeout(seconds, () => a.sendall("x"));
+});
+
+test("sendall's time is for the whole call: a reader that takes bits does not extend it", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  a.setsockopt(SOL_SOCKET, SO_SNDBUF, 8192);
+  b.setsockopt(SOL_SOCKET, SO_RCVBUF, 8192);
+  using reader = peer(
+    async (net) => {
+      const sock = new net.Socket({ fileno: 3 });
+      while (sock.recv(3000).length > 0) await Bun.sleep(10);
+    },
+    [],
+    [b],
+  );
+  expect(reader.process.pid).toBeGreaterThan(0);
+  a.settimeout(5);
+  a.sendall(Buffer.alloc(100_000)); // by now the reader reads
+  a.settimeout(0.3);
+  expectTimeout(0.3, () => a.sendall(Buffer.alloc(20_000_000)));
+});
+
+test("sendto a full Unix receiver waits without taking the processor", () => {
+  using own = new Sockets();
+  using folder = new Folder();
+  const receiver = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
+  receiver.bind(folder.file("full"));
+  const sender = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
+  fillReceiver(folder.file("full"));
+  sender.settimeout(0.3);
+  const before = process.cpuUsage();
+  expectTimeout(0.3, () => sender.sendto("x", folder.file("full")));
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1000).toBeLessThan(150);
+  receiver.recv(1);
+  expect(sender.sendto("y", folder.file("full"))).toBe(1);
+});
+
+test("a receiver that gets room lets a waiting sendto go on", () => {
+  using own = new Sockets();
+  using folder = new Folder();
+  const receiver = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
+  receiver.bind(folder.file("slow"));
+  const sender = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
+  fillReceiver(folder.file("slow"));
+  using reader = peer(
+    async (net) => {
+      await Bun.sleep(100);
+      new net.Socket({ fileno: 3 }).recv(10);
+      await Bun.sleep(5000);
+    },
+    [],
+    [receiver],
+  );
+  expect(reader.process.pid).toBeGreaterThan(0);
+  sender.settimeout(5);
+  const ms = elapsed(() => expect(sender.sendto("z", folder.file("slow"))).toBe(1));
+  expect(ms).toBeGreaterThan(50);
+  expect(ms).toBeLessThan(2000);
+});
+
+test("data that comes in time is received, and the timeout stays", () => {
+  using own = new Sockets();
+  const [a, b] = own.tcp();
+  using sender = peer(
+    async (net) => {
+      await Bun.sleep(60);
+      new net.Socket({ fileno: 3 }).sendall("in time");
+    },
+    [],
+    [b],
+  );
+  expect(sender.process.pid).toBeGreaterThan(0);
+  a.settimeout(4);
+  expect(elapsed(() => expect(a.recv(100).toString()).toBe("in time"))).toBeGreaterThan(50);
+  expect(a.gettimeout()).toBe(4);
+});
+
+test("the longest timeouts wait", async () => {
+  for (const [i, longest] of [9223372036, 9e9, 4_294_968, 2_147_484].entries()) {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    using sender = peer(
+      async (net, text) => {
+        const sock = new net.Socket({ fileno: 3 });
+        for (let left = 1_000_000; left > 0; left -= sock.recv(left).length);
+        await Bun.sleep(20);
+        sock.sendall(text);
+      },
+      [String(i)],
+      [b],
+    );
+    a.settimeout(longest);
+    a.sendall(Buffer.alloc(1_000_000));
+    expect(a.recv(1).toString()).toBe(String(i));
+    await sender.output();
+  }
+});
+
+test("a timeout says what timed out", () => {
+  using own = new Sockets();
+  const [a] = own.pair();
+  a.settimeout(0.001);
+  const error = thrown(() => a.recv(1));
+  expect(error).toBeInstanceOf(TimeoutError);
+  expect(error).toMatchObject({ name: "TimeoutError", code: "ETIMEDOUT", syscall: "recv" });
+  expect(error.message).toBe("recv ETIMEDOUT: timed out");
+});
+
+test("what is ready is taken without waiting, even when no time is left for that", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  b.sendall("ready");
+  a.settimeout(1e-9);
+  expect(a.recv(10).toString()).toBe("ready");
+});
+
+test("a blocking socket waits for as long as it takes", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  using sender = peer(
+    async (net) => {
+      await Bun.sleep(150);
+      new net.Socket({ fileno: 3 }).sendall("at last");
+    },
+    [],
+    [b],
+  );
+  expect(sender.process.pid).toBeGreaterThan(0);
+  bounded(a).settimeout(null);
+  expect(elapsed(() => expect(a.recv(100).toString()).toBe("at last"))).toBeGreaterThan(140);
+});
+
+test("a blocking socket on which the system's own timeout runs out says EAGAIN, as recv(2) does", () => {
+  using own = new Sockets();
+  const [a] = own.pair();
+  a.settimeout(null);
+  a.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeval(0.05));
+  const ms = elapsed(() => expect(codeOf(() => a.recv(1))).toBe("EAGAIN"));
+  expect(ms).toBeGreaterThan(45);
+  expect(ms).toBeLessThan(1000);
+});
+
+test("the mode of the descriptor is shared with its duplicates, the timeout is not", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  const copy = own.add(a.dup());
+  a.settimeout(null);
+  copy.settimeout(0.05);
+  expect(a.gettimeout()).toBeNull();
+  // `a` believes that it blocks; its descriptor does not.
+  expect(codeOf(() => a.recv(1))).toBe("EAGAIN");
+  b.sendall("x");
+  expect(copy.recv(1).toString()).toBe("x");
+});
