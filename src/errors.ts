@@ -111,9 +111,9 @@ export class gaierror extends OSError {}
 /** `gethostbyname_ex` or `gethostbyaddr` failed; `errno` is an `h_errno` number. See gethostbyname(3). */
 export class herror extends OSError {}
 
-/** The seed's deprecated alias of {@link OSError}. @deprecated */
+/** Python's deprecated alias of {@link OSError}. @deprecated */
 export const error = OSError;
-/** The seed's deprecated alias of {@link TimeoutError}. @deprecated */
+/** Python's deprecated alias of {@link TimeoutError}. @deprecated */
 export const timeout = TimeoutError;
 
 const subclasses: Record<string, typeof OSError> = {

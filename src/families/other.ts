@@ -1,5 +1,5 @@
 /**
- * Every family without a file of its own: the seed's rule, the number of the family and the bytes behind it. No socket is
+ * Every family without a file of its own: Python's rule, the number of the family and the bytes behind it. No socket is
  * unusable because nobody wrote its codec.
  */
 import { bytes, bytesOf, integer, wrongType, wrongValue } from "../args.ts";

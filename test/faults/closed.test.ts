@@ -69,7 +69,7 @@ const without: Record<string, (sock: Socket<"AF_INET">) => void> = {
   fileno: (sock) => expect(sock.fileno()).toBe(-1),
   getblocking: (sock) => expect(sock.getblocking()).toBe(true),
   gettimeout: (sock) => expect(sock.gettimeout()).toBeNull(),
-  // As in the seed: the file is made, and its first use says that the socket is closed.
+  // As in CPython: the file is made, and its first use says that the socket is closed.
   makefile: (sock) => {
     const file = sock.makefile("rb");
     expect(codeOf(() => file.read(1))).toBe("EBADF");
