@@ -411,6 +411,15 @@ int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const s
       n = end - at - head;
       io->malformed = 1;
     }
+#if MSG_CMSG_CLOEXEC == 0 /* macOS */
+    if (h.cmsg_level == SOL_SOCKET && h.cmsg_type == SCM_RIGHTS) {
+      for (size_t i = 0; i + sizeof(int) <= n; i += sizeof(int)) {
+        int received;
+        memcpy(&received, (char *)control + at + head + i, sizeof received);
+        fcntl(received, F_SETFD, FD_CLOEXEC);
+      }
+    }
+#endif
     item[io->items++] = (struct bs_item){h.cmsg_level, h.cmsg_type, (int32_t)(at + head), (int32_t)n};
     at += CMSG_SPACE(n);
   }

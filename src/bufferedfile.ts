@@ -2,20 +2,18 @@
  * The binary file of `Socket.makefile` with a buffer for each direction.
  */
 import { type BytesLike, bytes, bytesOf, writable, wrongValue } from "./args.ts";
-import { BlockingIOError, OSError } from "./errors.ts";
+import { BlockingIOError } from "./errors.ts";
 import { list } from "./message.ts";
 import {
   afterWriting,
   amount,
-  closedFile,
   LARGE,
   LARGEST,
-  LineFile,
+  LayeredFile,
   NEWLINE,
   noBytes,
-  notReadable,
-  notWritable,
   type RawSocketFile,
+  takenBefore,
   wouldBlock,
 } from "./rawfile.ts";
 
@@ -43,11 +41,9 @@ import {
  * b.close();
  * ```
  */
-export class BufferedSocketFile extends LineFile<Buffer> {
+export class BufferedSocketFile extends LayeredFile<RawSocketFile, Buffer> {
   /** `"rb"`, `"wb"` or `"rwb"`. */
   readonly mode: string;
-  /** null once the file is detached. */
-  #raw: RawSocketFile | null;
   readonly #size: number;
   /** Received and not read yet: what lies from `#inStart` to `#inEnd`. It grows beyond `#size` where a read asks for more. */
   #in: Buffer = noBytes;
@@ -60,57 +56,9 @@ export class BufferedSocketFile extends LineFile<Buffer> {
 
   /** @internal Made by `Socket.makefile`. */
   constructor(raw: RawSocketFile, size: number) {
-    super();
+    super(raw);
     this.mode = raw.mode;
-    this.#raw = raw;
     this.#size = size;
-  }
-
-  #open(): RawSocketFile {
-    if (this.#raw === null) throw new RangeError("the file has been detached");
-    if (this.#raw.closed) throw closedFile();
-    return this.#raw;
-  }
-
-  #reading(): RawSocketFile {
-    const raw = this.#open();
-    if (!raw.readable()) throw notReadable();
-    return raw;
-  }
-
-  /** The descriptor; -1 once the file is closed. */
-  get name(): number {
-    return this.#raw?.name ?? -1;
-  }
-
-  /** Whether the file is closed or detached. */
-  get closed(): boolean {
-    return this.#raw?.closed ?? true;
-  }
-
-  /** Whether the mode has an `r`. @throws RangeError once the file is closed. */
-  readable(): boolean {
-    return this.#open().readable();
-  }
-
-  /** Whether the mode has a `w`. @throws RangeError once the file is closed. */
-  writable(): boolean {
-    return this.#open().writable();
-  }
-
-  /** false: a socket has no position. @throws RangeError once the file is closed. */
-  seekable(): false {
-    return this.#open().seekable();
-  }
-
-  /** false: a socket is no terminal. @throws RangeError once the file is closed. */
-  isatty(): false {
-    return this.#open().isatty();
-  }
-
-  /** The socket's descriptor; -1 where it was detached. @throws RangeError once the file is closed. */
-  fileno(): number {
-    return this.#open().fileno();
   }
 
   /**
@@ -125,7 +73,7 @@ export class BufferedSocketFile extends LineFile<Buffer> {
   read(size: number | null = -1): Buffer {
     const n = amount(size, "size");
     if (size !== null && size < -1) throw wrongValue("size", "-1 or more", size);
-    this.#reading();
+    this.reading();
     return this.#read(n < 0 ? Infinity : n);
   }
 
@@ -150,7 +98,7 @@ export class BufferedSocketFile extends LineFile<Buffer> {
    */
   read1(size: number | null = -1): Buffer {
     const n = amount(size, "size");
-    this.#reading();
+    this.reading();
     const wanted = n < 0 ? this.#size : n;
     if (wanted > 0 && this.#buffered() === 0) this.#receiveSome(wanted);
     return this.#take(wanted);
@@ -165,7 +113,7 @@ export class BufferedSocketFile extends LineFile<Buffer> {
    */
   peek(size: number | null = 0): Buffer {
     amount(size, "size");
-    this.#reading();
+    this.reading();
     if (this.#buffered() === 0) this.#receiveSome(1);
     return Buffer.from(this.#in.subarray(this.#inStart, this.#inEnd));
   }
@@ -179,7 +127,7 @@ export class BufferedSocketFile extends LineFile<Buffer> {
    */
   readinto(buffer: NodeJS.ArrayBufferView): number {
     const view = bytesOf(writable(buffer, "buffer"));
-    this.#reading();
+    this.reading();
     return this.#read(view.length).copy(view);
   }
 
@@ -204,7 +152,7 @@ export class BufferedSocketFile extends LineFile<Buffer> {
    */
   readline(limit: number | null = -1): Buffer {
     const n = amount(limit, "limit");
-    this.#reading();
+    this.reading();
     const most = n < 0 ? Infinity : n;
     for (let searched = 0; ;) {
       const have = this.#buffered();
@@ -254,7 +202,7 @@ export class BufferedSocketFile extends LineFile<Buffer> {
       this.#inStart = 0;
       this.#inEnd = have;
     }
-    const n = this.#open().readinto(this.#in.subarray(this.#inEnd, this.#inEnd + room));
+    const n = this.open().readinto(this.#in.subarray(this.#inEnd, this.#inEnd + room));
     if (n !== null) this.#inEnd += n;
     return n;
   }
@@ -271,11 +219,6 @@ export class BufferedSocketFile extends LineFile<Buffer> {
     this.#inEnd = this.#in.length;
   }
 
-  /** @internal */
-  protected measure(line: Buffer): number {
-    return line.length;
-  }
-
   /**
    * Writes data into the buffer, and sends where it is full. Nothing is written where an argument is wrong.
    *
@@ -287,8 +230,7 @@ export class BufferedSocketFile extends LineFile<Buffer> {
    */
   write(data: BytesLike): number {
     const given = bytesOf(bytes(data, "data"));
-    const raw = this.#open();
-    if (!raw.writable()) throw notWritable();
+    const raw = this.writing();
     let taken = 0;
     try {
       if (given.length > this.#size - (this.#outEnd - this.#outStart)) this.#send(raw);
@@ -338,14 +280,13 @@ export class BufferedSocketFile extends LineFile<Buffer> {
    */
   writelines(lines: Iterable<BytesLike>): void {
     const pieces = list(lines, "lines", "bytes").map((line, i) => bytes(line, `lines[${i}]`));
-    if (!this.writable()) throw notWritable();
+    this.writing();
     let taken = 0;
     for (const piece of pieces) {
       try {
         taken += this.write(piece);
       } catch (error) {
-        const own = error instanceof OSError ? (error.charactersWritten ?? 0) : 0;
-        throw afterWriting(error, taken + own);
+        throw afterWriting(error, taken + takenBefore(error));
       }
     }
   }
@@ -357,32 +298,6 @@ export class BufferedSocketFile extends LineFile<Buffer> {
    * @throws RangeError where the file is closed.
    */
   flush(): void {
-    this.#send(this.#open());
-  }
-
-  /**
-   * Gives up the buffer: flushes, and leaves the file without a buffer that lies below. What was received and not read is
-   * lost. This file counts as closed, and its methods throw a RangeError.
-   */
-  detach(): RawSocketFile {
-    this.flush();
-    const raw = this.#open();
-    this.#raw = null;
-    return raw;
-  }
-
-  /**
-   * Flushes and closes the file. The descriptor is closed once the socket and all of its files are. Closing twice is
-   * nothing.
-   *
-   * @throws What {@link flush} throws; the file is closed all the same, and what was not sent is lost.
-   */
-  close(): void {
-    if (this.#raw === null || this.#raw.closed) return;
-    try {
-      this.flush();
-    } finally {
-      this.#raw.close();
-    }
+    this.#send(this.open());
   }
 }

@@ -131,18 +131,21 @@ function codecOf(encoding: string): Codec | typeof utf16marked | undefined {
  * @throws RangeError for an encoding that is not known, or one that the engine decodes and that has no such `errors`.
  */
 export function decoderFor(encoding: string, errors: TextErrors): Decoder {
-  const codec = codecOf(encoding);
+  let codec = codecOf(encoding);
   if (codec !== undefined) return new CodecDecoder(codec, errors);
-  let fatal: TextDecoder;
+  let decoder: TextDecoder;
   try {
-    fatal = new TextDecoder(encoding as Bun.Encoding, { fatal: true, ignoreBOM: true });
+    decoder = new TextDecoder(encoding as Bun.Encoding, { ignoreBOM: true });
   } catch {
     throw wrongValue("options.encoding", "an encoding that TextDecoder knows", encoding);
   }
+  // It knows more names for what is decoded here.
+  codec = codecOf(decoder.encoding);
+  if (codec !== undefined) return new CodecDecoder(codec, errors);
   if (errors !== "strict" && errors !== "replace") {
-    throw wrongValue("options.errors", `"strict" or "replace" with the encoding ${fatal.encoding}`, errors);
+    throw wrongValue("options.errors", `"strict" or "replace" with the encoding ${decoder.encoding}`, errors);
   }
-  return new EngineDecoder(fatal, errors);
+  return new EngineDecoder(decoder, errors);
 }
 
 const noBytes = Buffer.alloc(0);
@@ -225,46 +228,30 @@ function handleBytes(bad: Buffer, errors: TextErrors): [instead: string, used: n
   }
 }
 
-/** An encoding that only the engine's TextDecoder knows. */
+/**
+ * An encoding that only the engine's TextDecoder knows. Where that puts U+FFFD, `strict` fails: a decoder that fails by
+ * itself would not tell the text before. Of these encodings only gb18030 and gbk spell U+FFFD: it is refused there too.
+ */
 class EngineDecoder implements Decoder {
   failure: string | null = null;
   readonly #decoder: TextDecoder;
-  /** Follows one piece behind: where a piece has an error, it shows how far the piece is good. */
-  readonly #shadow: TextDecoder | null;
+  readonly #strict: boolean;
   #position = 0;
 
-  constructor(fatal: TextDecoder, errors: "strict" | "replace") {
-    const encoding = fatal.encoding as Bun.Encoding;
-    this.#decoder = errors === "strict" ? fatal : new TextDecoder(encoding, { ignoreBOM: true });
-    this.#shadow = errors === "strict" ? new TextDecoder(encoding, { fatal: true, ignoreBOM: true }) : null;
+  constructor(decoder: TextDecoder, errors: "strict" | "replace") {
+    this.#decoder = decoder;
+    this.#strict = errors === "strict";
   }
 
   decode(data: Buffer, final: boolean): string {
     if (this.failure !== null) return "";
-    try {
-      const text = this.#decoder.decode(data, { stream: !final });
-      this.#shadow?.decode(data, { stream: !final });
-      this.#position += data.length;
-      return text;
-    } catch {
-      return this.#untilFailure(data);
-    }
-  }
-
-  #untilFailure(data: Buffer): string {
-    let text = "";
-    let good = 0;
-    try {
-      for (let i = 0; i < data.length; i++) {
-        const character = this.#shadow!.decode(data.subarray(i, i + 1), { stream: true });
-        if (character !== "") good = i + 1;
-        text += character;
-      }
-    } catch {
-      // Found.
-    }
-    this.failure = `cannot decode ${this.#decoder.encoding}: not valid near byte ${this.#position + good} of the stream`;
-    return text;
+    const text = this.#decoder.decode(data, { stream: !final });
+    const good = this.#strict ? text.indexOf("\ufffd") : -1;
+    const start = this.#position;
+    this.#position += data.length;
+    if (good < 0) return text;
+    this.failure = `cannot decode ${this.#decoder.encoding}: not valid near bytes ${start} to ${this.#position} of the stream`;
+    return text.slice(0, good);
   }
 }
 

@@ -31,7 +31,7 @@ import {
 import { invalid, OSError, systemError } from "./errors.ts";
 import {
   type AddressArgument,
-  type AddressOf,
+  type SenderOf,
   type FamilyConstant,
   type FamilyName,
   familyOf,
@@ -268,7 +268,7 @@ export function hasDualstackIPv6(): boolean {
 /**
  * A socket over a duplicate of a descriptor, which stays the caller's.
  *
- * @param fd - The descriptor. Whether it is a socket shows when it is used.
+ * @param fd - The descriptor.
  * @param family - Its address family.
  * @param type - Its type.
  * @param proto - Its protocol, 0 by default.
@@ -371,7 +371,7 @@ export function sendFds<Name extends FamilyName>(
   aSocket(sock);
   const numbers = Int32Array.from(list(fds, "fds", "descriptors"), (fd, i) => descriptor(fd, `fds[${i}]`));
   const f = arguments.length < 4 ? 0 : bits(flags, "flags");
-  return sock.sendmsg(buffers, [[SOL_SOCKET, SCM_RIGHTS, numbers]], f, arguments.length < 5 ? null : address);
+  return sock.sendmsg(buffers, [[SOL_SOCKET, SCM_RIGHTS, numbers]], f, address);
 }
 
 /**
@@ -390,7 +390,7 @@ export function recvFds<Name extends FamilyName>(
   bufsize: number,
   maxfds: number,
   flags?: number,
-): [data: Buffer, fds: number[], flags: number, address: AddressOf<Name>] {
+): [data: Buffer, fds: number[], flags: number, address: SenderOf<Name>] {
   aSocket(sock);
   const room = integer(maxfds, "maxfds", 0, 0xffff) * Int32Array.BYTES_PER_ELEMENT;
   const f = arguments.length < 4 ? 0 : bits(flags, "flags");

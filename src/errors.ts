@@ -201,28 +201,29 @@ export function unknown(syscall: string, reason: string, address: unknown): OSEr
   return new OSError({ errno: ENOENT, code: "ENOENT", syscall, reason, address });
 }
 
+const resolverFailures: Record<string, number> = {
+  EAI_ADDRFAMILY,
+  EAI_AGAIN,
+  EAI_BADFLAGS,
+  EAI_BADHINTS,
+  EAI_FAIL,
+  EAI_FAMILY,
+  EAI_IDN_ENCODE,
+  EAI_INTR,
+  EAI_MEMORY,
+  EAI_NODATA,
+  EAI_NONAME,
+  EAI_OVERFLOW,
+  EAI_PROTOCOL,
+  EAI_SERVICE,
+  EAI_SOCKTYPE,
+  EAI_SYSTEM,
+};
+
 /** The error for a result of the resolver: `failure` is its EAI number, or 0 where the system's own errno tells. */
 export function resolverError(syscall: string, result: number, failure: number, address?: unknown): OSError {
   if (failure === 0) return systemError(syscall, result, address);
-  const names: Record<string, number> = {
-    EAI_ADDRFAMILY,
-    EAI_AGAIN,
-    EAI_BADFLAGS,
-    EAI_BADHINTS,
-    EAI_FAIL,
-    EAI_FAMILY,
-    EAI_IDN_ENCODE,
-    EAI_INTR,
-    EAI_MEMORY,
-    EAI_NODATA,
-    EAI_NONAME,
-    EAI_OVERFLOW,
-    EAI_PROTOCOL,
-    EAI_SERVICE,
-    EAI_SOCKTYPE,
-    EAI_SYSTEM,
-  };
-  const code = Object.keys(names).find((name) => names[name] === failure) ?? `EAI_${failure}`;
+  const code = Object.keys(resolverFailures).find((name) => resolverFailures[name] === failure) ?? `EAI_${failure}`;
   const reason = shim.bs_gai_strerror(failure) ?? "Unknown error";
   return new gaierror({ errno: failure, code, syscall, reason, address });
 }

@@ -59,6 +59,8 @@ export type {
   AddressTypes,
   FamilyConstant,
   FamilyName,
+  SenderOf,
+  SenderTypes,
 } from "./families/index.ts";
 export type { InetAddress } from "./families/inet.ts";
 export type { Inet6Address, Inet6AddressLike } from "./families/inet6.ts";

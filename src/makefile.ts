@@ -19,7 +19,8 @@ export interface FileOptions {
    * What is done with what cannot be decoded or encoded. `"strict"` (the default, also `null`) throws a RangeError;
    * `"ignore"` drops it; `"replace"` puts U+FFFD, written `?`; `"backslashreplace"` puts `\xff` or `\u20ac`;
    * `"surrogateescape"` reads a byte as one of U+DC80..U+DCFF, and writes these as the byte; `"xmlcharrefreplace"` writes
-   * `&#8364;`, and is strict when it reads. The encodings that only TextDecoder knows have `"strict"` and `"replace"`.
+   * `&#8364;`, and is strict when it reads. The encodings that only TextDecoder knows have `"strict"` and `"replace"`;
+   * gb18030 and gbk can spell U+FFFD itself, which `"strict"` refuses like what cannot be decoded.
    */
   errors?: TextErrors | null;
   /**

@@ -30,6 +30,8 @@ export interface LookupOptions {
   flags?: number;
 }
 
+const NARROWING = ["family", "type", "proto", "flags"] as const;
+
 /**
  * The addresses of a host and a service; see getaddrinfo(3). Blocks while the system asks its name servers.
  *
@@ -66,9 +68,9 @@ export function getaddrinfo(
 export function getaddrinfo(host: unknown, port: unknown, ...rest: unknown[]): AddressInfoEntry[] {
   const byName = rest.length === 1 && typeof rest[0] === "object" && rest[0] !== null;
   const named: LookupOptions | Record<string, unknown> = byName
-    ? options(rest[0], "options", ["family", "type", "proto", "flags"])
-    : Object.fromEntries(rest.map((value, i) => [["family", "type", "proto", "flags"][i] ?? "more", value]));
-  const given = (name: "family" | "type" | "proto" | "flags") =>
+    ? options(rest[0], "options", NARROWING)
+    : Object.fromEntries(NARROWING.slice(0, rest.length).map((name, i) => [name, rest[i]]));
+  const given = (name: (typeof NARROWING)[number]) =>
     name in named ? (name === "flags" ? bits(named[name], name) : integer(named[name], name)) : 0;
   const service = port === null ? null : serviceOf(port);
   const name = host === null ? null : hostName(host, "host");
@@ -323,7 +325,7 @@ export function getprotobyname(name: string): number {
  */
 export function getservbyname(service: string, protocol?: string): number {
   const name = text(service, "service");
-  const r = shim.bs_getservbyname(name, arguments.length < 2 ? null : text(protocol, "protocol"));
+  const r = shim.bs_getservbyname(name, protocol === undefined ? null : text(protocol, "protocol"));
   if (r < 0) throw unknown("getservbyname", "no such service", service);
   return r;
 }
@@ -343,7 +345,7 @@ export function getservbyname(service: string, protocol?: string): number {
  */
 export function getservbyport(port: number, protocol?: string): string {
   const number = integer(port, "port", 0, 65535);
-  const name = arguments.length < 2 ? null : text(protocol, "protocol");
+  const name = protocol === undefined ? null : text(protocol, "protocol");
   const answer = listed((o) => shim.bs_getservbyport(number, name, o, o));
   if (typeof answer === "number") throw unknown("getservbyport", "no such service", port);
   return answer.toString();

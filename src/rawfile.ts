@@ -26,19 +26,7 @@ export function amount(value: unknown, name: string): number {
 }
 
 /** What a closed file says to every call. */
-export function closedFile(): RangeError {
-  return new RangeError("I/O operation on closed file");
-}
-
-/** What a file that only writes says to a read. */
-export function notReadable(): RangeError {
-  return new RangeError("the file is not readable: its mode has no r");
-}
-
-/** What a file that only reads says to a write. */
-export function notWritable(): RangeError {
-  return new RangeError("the file is not writable: its mode has no w");
-}
+const CLOSED = "I/O operation on closed file";
 
 /** A non-blocking socket had nothing, or took nothing. */
 export function wouldBlock(syscall: string): OSError {
@@ -51,16 +39,76 @@ export function afterWriting(error: unknown, taken: number): unknown {
   return error;
 }
 
-/** What every file has: lines, and an end. */
-export abstract class LineFile<Line extends Buffer | string> {
+/** How much a `write` took before this error. */
+export function takenBefore(error: unknown): number {
+  return error instanceof OSError ? (error.charactersWritten ?? 0) : 0;
+}
+
+/** What every file has: something below it that has the descriptor, lines, and an end. */
+export abstract class LineFile<Lower extends { fileno(): number }, Line extends Buffer | string> {
+  /** Letters: a `w` writes, an `r` reads, and so does what has neither. */
+  abstract readonly mode: string;
+  /** Whether the file is closed or detached. */
+  abstract readonly closed: boolean;
   /** A line with its newline; shorter than `limit` only where it ends, or where the stream does. */
   abstract readline(limit?: number | null): Line;
   /** Closes the file. */
   abstract close(): void;
+  /** @internal What lies below. @throws RangeError once the file is closed. */
+  protected abstract open(): Lower;
   /** @internal Undoes the reading of these lines. */
   protected abstract unread(lines: Line[]): void;
+
   /** @internal The length of a line, in what `read` counts. */
-  protected abstract measure(line: Line): number;
+  protected measure(line: Line): number {
+    return line.length;
+  }
+
+  /** @internal What lies below, to read from. */
+  protected reading(): Lower {
+    if (!this.readable()) throw new RangeError("the file is not readable: its mode has no r");
+    return this.open();
+  }
+
+  /** @internal What lies below, to write to. */
+  protected writing(): Lower {
+    if (!this.writable()) throw new RangeError("the file is not writable: its mode has no w");
+    return this.open();
+  }
+
+  /** The descriptor; -1 once the file is closed. */
+  get name(): number {
+    return this.closed ? -1 : this.fileno();
+  }
+
+  /** Whether the mode reads. @throws RangeError once the file is closed. */
+  readable(): boolean {
+    this.open();
+    return this.mode.includes("r") || !this.mode.includes("w");
+  }
+
+  /** Whether the mode writes. @throws RangeError once the file is closed. */
+  writable(): boolean {
+    this.open();
+    return this.mode.includes("w");
+  }
+
+  /** false: a socket has no position. @throws RangeError once the file is closed. */
+  seekable(): false {
+    this.open();
+    return false;
+  }
+
+  /** false: a socket is no terminal. @throws RangeError once the file is closed. */
+  isatty(): false {
+    this.open();
+    return false;
+  }
+
+  /** The socket's descriptor; -1 where it was detached. @throws RangeError once the file is closed. */
+  fileno(): number {
+    return this.open().fileno();
+  }
 
   /**
    * Lines, until the end of the stream.
@@ -98,6 +146,63 @@ export abstract class LineFile<Line extends Buffer | string> {
   }
 }
 
+/** A file over another one, which it closes with itself. */
+export abstract class LayeredFile<
+  Lower extends LineFile<{ fileno(): number }, Buffer>,
+  Line extends Buffer | string,
+> extends LineFile<Lower, Line> {
+  /** null once the file is detached. */
+  #lower: Lower | null;
+
+  /** @internal */
+  constructor(lower: Lower) {
+    super();
+    this.#lower = lower;
+  }
+
+  /** Whether the file is closed or detached. */
+  get closed(): boolean {
+    return this.#lower?.closed ?? true;
+  }
+
+  /** @internal */
+  protected open(): Lower {
+    if (this.#lower === null) throw new RangeError("the file has been detached");
+    if (this.#lower.closed) throw new RangeError(CLOSED);
+    return this.#lower;
+  }
+
+  /** Sends what was written. */
+  abstract flush(): void;
+
+  /**
+   * Gives up this layer: flushes, and leaves the file that lies below. What this one holds and nobody has read is lost.
+   * This file counts as closed, and its methods throw a RangeError.
+   */
+  detach(): Lower {
+    this.flush();
+    const lower = this.open();
+    this.#lower = null;
+    return lower;
+  }
+
+  /**
+   * Flushes and closes the file. The descriptor is closed once the socket and all of its files are. Closing twice is
+   * nothing.
+   *
+   * @throws What {@link flush} throws; the file is closed all the same, and what was not sent is lost.
+   */
+  close(): void {
+    const lower = this.#lower;
+    if (lower === null || lower.closed) return;
+    try {
+      this.flush();
+    } finally {
+      lower.close();
+    }
+  }
+}
+
 /**
  * A file without a buffer, of `makefile` with `buffering` 0: each read is one recv(2), each write one send(2), and may be
  * short.
@@ -113,7 +218,7 @@ export abstract class LineFile<Line extends Buffer | string> {
  * b.close();
  * ```
  */
-export class RawSocketFile extends LineFile<Buffer> {
+export class RawSocketFile extends LineFile<Socket, Buffer> {
   /** `"rb"`, `"wb"` or `"rwb"`. */
   readonly mode: string;
   /** null once the file is closed. Until then it keeps the socket from being collected, and so from being closed. */
@@ -131,48 +236,15 @@ export class RawSocketFile extends LineFile<Buffer> {
     this.#released = released;
   }
 
-  /** The descriptor; -1 once the file is closed. */
-  get name(): number {
-    return this.#sock === null ? -1 : this.#sock.fileno();
-  }
-
   /** Whether the file is closed. */
   get closed(): boolean {
     return this.#sock === null;
   }
 
-  #open(): Socket {
-    if (this.#sock === null) throw closedFile();
+  /** @internal */
+  protected open(): Socket {
+    if (this.#sock === null) throw new RangeError(CLOSED);
     return this.#sock;
-  }
-
-  /** Whether the mode has an `r`. @throws RangeError once the file is closed. */
-  readable(): boolean {
-    this.#open();
-    return this.mode.includes("r");
-  }
-
-  /** Whether the mode has a `w`. @throws RangeError once the file is closed. */
-  writable(): boolean {
-    this.#open();
-    return this.mode.includes("w");
-  }
-
-  /** false: a socket has no position. @throws RangeError once the file is closed. */
-  seekable(): false {
-    this.#open();
-    return false;
-  }
-
-  /** false: a socket is no terminal. @throws RangeError once the file is closed. */
-  isatty(): false {
-    this.#open();
-    return false;
-  }
-
-  /** The socket's descriptor; -1 where it was detached. @throws RangeError once the file is closed. */
-  fileno(): number {
-    return this.#open().fileno();
   }
 
   /**
@@ -185,8 +257,7 @@ export class RawSocketFile extends LineFile<Buffer> {
    */
   readinto(buffer: NodeJS.ArrayBufferView): number | null {
     const view = bytesOf(writable(buffer, "buffer"));
-    const sock = this.#open();
-    if (!this.readable()) throw notReadable();
+    const sock = this.reading();
     if (this.#timedOut) throw invalid("recv", "cannot read from timed out object");
     if (this.#unread.length > 0) {
       const n = this.#unread.copy(view);
@@ -270,11 +341,6 @@ export class RawSocketFile extends LineFile<Buffer> {
     this.#unread = Buffer.concat([...lines, this.#unread]);
   }
 
-  /** @internal */
-  protected measure(line: Buffer): number {
-    return line.length;
-  }
-
   /**
    * Sends data, once.
    *
@@ -285,8 +351,7 @@ export class RawSocketFile extends LineFile<Buffer> {
    */
   write(data: BytesLike): number | null {
     const view = bytes(data, "data");
-    const sock = this.#open();
-    if (!this.writable()) throw notWritable();
+    const sock = this.writing();
     try {
       return sock.send(view);
     } catch (error) {
@@ -304,7 +369,7 @@ export class RawSocketFile extends LineFile<Buffer> {
    */
   writelines(lines: Iterable<BytesLike>): void {
     const pieces = list(lines, "lines", "bytes").map((line, i) => bytes(line, `lines[${i}]`));
-    if (!this.writable()) throw notWritable();
+    this.writing();
     let sent = 0;
     try {
       for (const piece of pieces) {
@@ -323,7 +388,7 @@ export class RawSocketFile extends LineFile<Buffer> {
 
   /** Nothing: there is no buffer. @throws RangeError once the file is closed. */
   flush(): void {
-    this.#open();
+    this.open();
   }
 
   /**

@@ -50,13 +50,19 @@ function sourceOf(file: unknown): string | number {
   if (typeof file === "number") {
     return descriptor(file, "file");
   }
+  // A File's name is what its maker calls it, not a path of this machine.
+  if (file instanceof File) throw wrongType("file", "a Bun.file, not a File in memory", file);
   if (file instanceof Blob) {
     const path: unknown = Reflect.get(file, "name");
     if (typeof path !== "string") throw wrongType("file", "a Bun.file of a path (or the descriptor itself)", file);
     // A slice has the name of the whole file, and does not tell where it begins. (A pipe has Infinity bytes.)
     const size = ofFile("stat", () => statSync(path, { throwIfNoEntry: false })?.size, path);
     if (size !== undefined && file.size !== size && file.size !== Infinity) {
-      throw wrongType("file", "a whole file (offset and count say which part)", file);
+      throw wrongType(
+        "file",
+        "a whole file, as large as when its size was read (or its path; offset and count say which part)",
+        file,
+      );
     }
     return path;
   }

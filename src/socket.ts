@@ -42,6 +42,7 @@ import {
   decodeName,
   familyOf,
   type FamilyName,
+  type SenderOf,
   type FamilyConstant,
 } from "./families/index.ts";
 import { outName } from "./families/family.ts";
@@ -108,6 +109,8 @@ export function setdefaulttimeout(timeout: number | null): void {
 interface Handle {
   /** -1 once it is closed or detached. */
   fd: number;
+  /** Whether the socket was closed, and only a file of `makefile` kept the descriptor. */
+  closed: boolean;
   readonly family: number;
   readonly type: number;
 }
@@ -117,26 +120,33 @@ const forgotten = new FinalizationRegistry<Handle>((handle) => {
   if (handle.fd < 0) return;
   shim.bs_close(handle.fd);
   const what = `${familyName(handle.family)} ${kindName(handle.type)}`;
-  process.emitWarning(`unclosed Socket <fd ${handle.fd}, ${what}>`, "ResourceWarning");
+  const open = handle.closed ? "unclosed file of a" : "unclosed";
+  process.emitWarning(`${open} Socket <fd ${handle.fd}, ${what}>`, "ResourceWarning");
   handle.fd = -1;
 });
 
 /** A descriptor that the library itself just made, and of which it knows everything. */
 class Made {
-  constructor(
-    readonly fd: number,
-    readonly family: number,
-    readonly type: number,
-    readonly proto: number,
-    readonly timeout: number,
-  ) {}
+  readonly fd: number;
+  readonly family: number;
+  readonly type: number;
+  readonly proto: number;
+  readonly timeout: number;
+
+  constructor(fd: number, family: number, type: number, proto: number, timeout: number) {
+    this.fd = fd;
+    this.family = family;
+    this.type = type;
+    this.proto = proto;
+    this.timeout = timeout;
+  }
 }
 
 /**
  * A socket.
  *
  * Every call does what the system call of its name does; a call that has to wait stops the whole JavaScript thread, in a
- * script, a test or a Worker what one wants. A closed socket's calls fail with EBADF.
+ * script, a test or a Worker what one wants. Once a socket and its files are closed, its calls fail with EBADF.
  *
  * Sockets are blocking at first, never inherited by child processes, and closed with a ResourceWarning when they are
  * forgotten; `close()` or `using` is better.
@@ -163,7 +173,6 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   #timeout: number;
   /** How many files of `makefile` are open; they keep the descriptor. */
   #files = 0;
-  #closed = false;
 
   /**
    * Opens a socket; see socket(2).
@@ -188,13 +197,13 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     this.#type = made.type & ~TYPE_FLAGS;
     this.#proto = made.proto;
     this.#timeout = made.timeout;
-    this.#handle = { fd: made.fd, family: made.family, type: this.#type };
+    this.#handle = { fd: made.fd, closed: false, family: made.family, type: this.#type };
     forgotten.register(this, this.#handle);
   }
 
   /** The address family, `AF_*`. */
-  get family(): FamilyConstant<Name> {
-    return this.#family as FamilyConstant<Name>;
+  get family(): number {
+    return this.#family;
   }
 
   /** The type, `SOCK_*`, without `SOCK_NONBLOCK` and `SOCK_CLOEXEC`. */
@@ -239,13 +248,13 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   }
 
   /**
-   * Closes the socket. The descriptor is closed when the last file of {@link makefile} is closed too. Closing twice is
-   * nothing.
+   * Closes the socket. The descriptor is closed when the last file of {@link makefile} is closed too: a file that is
+   * forgotten keeps the connection until it is collected. Closing twice is nothing.
    *
    * @throws OSError where close(2) reports an error.
    */
   close(): void {
-    this.#closed = true;
+    this.#handle.closed = true;
     if (this.#files === 0) this.#reallyClose();
   }
 
@@ -293,7 +302,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   detach(): number {
     const fd = this.#handle.fd;
     this.#handle.fd = -1;
-    this.#closed = true;
+    this.#handle.closed = true;
     return fd;
   }
 
@@ -308,7 +317,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     return new Socket(new Made(fd, this.#family, this.#type, this.#proto, this.#timeout)) as Socket<Name>;
   }
 
-  /** The descriptor; -1 once the socket is closed. It remains the socket's. */
+  /** The descriptor; -1 once the socket and all its files are closed. It remains the socket's. */
   fileno(): number {
     return this.#handle.fd;
   }
@@ -358,7 +367,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   getsockopt(level: number, option: number, buflen?: number): number | Buffer {
     const l = integer(level, "level");
     const o = integer(option, "option");
-    const size = arguments.length < 3 ? 0 : integer(buflen, "buflen", 0);
+    const size = buflen === undefined ? 0 : integer(buflen, "buflen", 0);
     if (size === 0) {
       const r = shim.bs_getsockopt_int(this.#handle.fd, l, o, io);
       if (r < 0) throw systemError("getsockopt", r);
@@ -386,7 +395,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     if (value === null) {
       const length = integer(optlen, "optlen", 0);
       r = shim.bs_setsockopt_null(this.#handle.fd, l, o, length);
-    } else if (arguments.length > 3) {
+    } else if (optlen !== undefined) {
       throw wrongType("value", "null where optlen is given", value);
     } else if (typeof value === "number") {
       const number = integer(value, "value", INT_MIN, UINT_MAX) | 0;
@@ -441,7 +450,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   ioctl(request: number, argument?: number | NodeJS.ArrayBufferView): number {
     const number = integer(request, "request", INT_MIN, UINT_MAX) >>> 0;
     let r: number;
-    if (arguments.length < 2) {
+    if (argument === undefined) {
       r = shim.bs_ioctl_int(this.#handle.fd, number, 0);
     } else if (typeof argument === "number") {
       const value = integer(argument, "argument", INT_MIN, UINT_MAX) | 0;
@@ -465,7 +474,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    *   most 128.
    */
   listen(backlog?: number): void {
-    const n = arguments.length === 0 ? Math.min(SOMAXCONN, 128) : Math.max(0, integer(backlog, "backlog"));
+    const n = backlog === undefined ? Math.min(SOMAXCONN, 128) : Math.max(0, integer(backlog, "backlog"));
     const r = shim.bs_listen(this.#handle.fd, n);
     if (r < 0) throw systemError("listen", r);
   }
@@ -510,7 +519,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
 
   #fileClosed(): void {
     this.#files--;
-    if (this.#files === 0 && this.#closed) this.#reallyClose();
+    if (this.#files === 0 && this.#handle.closed) this.#reallyClose();
   }
 
   /**
@@ -526,7 +535,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    */
   recv(bufsize: number, flags?: number): Buffer {
     const size = integer(bufsize, "bufsize", 0);
-    const f = flags === undefined && arguments.length < 2 ? 0 : bits(flags, "flags");
+    const f = arguments.length < 2 ? 0 : bits(flags, "flags");
     if (size === 0) return this.#empty("recv");
     const into = room(size, f);
     const n = shim.bs_recv(this.#handle.fd, into, into, size, f, this.#timeout);
@@ -545,13 +554,13 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    *
    * @returns The data and the address: `null` where the protocol gives none (a stream, an unnamed Unix peer).
    */
-  recvfrom(bufsize: number, flags?: number): [data: Buffer, address: AddressOf<Name>] {
+  recvfrom(bufsize: number, flags?: number): [data: Buffer, address: SenderOf<Name>] {
     const size = integer(bufsize, "bufsize", 0);
-    const f = flags === undefined && arguments.length < 2 ? 0 : bits(flags, "flags");
+    const f = arguments.length < 2 ? 0 : bits(flags, "flags");
     const into = room(size, f);
     const n = shim.bs_recvfrom(this.#handle.fd, into, into, size, f, io, this.#timeout);
     if (n < 0) throw systemError("recvfrom", n);
-    return [taken(into, n, size), this.#address()];
+    return [taken(into, n, size), this.#sender()];
   }
 
   /**
@@ -563,9 +572,9 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @returns How many bytes were received (with `MSG_TRUNC`, how many the datagram had).
    */
   recvInto(buffer: NodeJS.ArrayBufferView, nbytes?: number, flags?: number): number {
-    const f = flags === undefined && arguments.length < 3 ? 0 : bits(flags, "flags");
+    const f = arguments.length < 3 ? 0 : bits(flags, "flags");
     const view = writable(buffer, "buffer");
-    const size = nbytes === undefined && arguments.length < 2 ? byteLengthOf(view) : portion(nbytes, view);
+    const size = nbytes === undefined ? byteLengthOf(view) : portion(nbytes, view);
     if (size === 0) return this.#empty("recv").length;
     const n = shim.bs_recv(this.#handle.fd, view, view, size, f, this.#timeout);
     if (n < 0) throw systemError("recv", n);
@@ -577,13 +586,13 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     buffer: NodeJS.ArrayBufferView,
     nbytes?: number,
     flags?: number,
-  ): [nbytes: number, address: AddressOf<Name>] {
-    const f = flags === undefined && arguments.length < 3 ? 0 : bits(flags, "flags");
+  ): [nbytes: number, address: SenderOf<Name>] {
+    const f = arguments.length < 3 ? 0 : bits(flags, "flags");
     const view = writable(buffer, "buffer");
-    const size = nbytes === undefined && arguments.length < 2 ? byteLengthOf(view) : portion(nbytes, view);
+    const size = nbytes === undefined ? byteLengthOf(view) : portion(nbytes, view);
     const n = shim.bs_recvfrom(this.#handle.fd, view, view, size, f, io, this.#timeout);
     if (n < 0) throw systemError("recvfrom", n);
-    return [n, this.#address()];
+    return [n, this.#sender()];
   }
 
   /**
@@ -601,14 +610,15 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     bufsize: number,
     ancbufsize?: number,
     flags?: number,
-  ): [data: Buffer, ancdata: ReceivedAncillaryData[], flags: number, address: AddressOf<Name>] {
+  ): [data: Buffer, ancdata: ReceivedAncillaryData[], flags: number, address: SenderOf<Name>] {
     const size = integer(bufsize, "bufsize", 0);
-    const space = ancbufsize === undefined && arguments.length < 2 ? 0 : integer(ancbufsize, "ancbufsize", 0);
-    const f = flags === undefined && arguments.length < 3 ? 0 : bits(flags, "flags");
+    const space = ancbufsize === undefined ? 0 : integer(ancbufsize, "ancbufsize", 0);
+    const f = arguments.length < 3 ? 0 : bits(flags, "flags");
     const into = room(size, f);
+    controlRoom(space);
     const n = this.#receiveMessage(into, size, noSlices, 0, space, f);
     try {
-      return [taken(into, n, size), receivedControl(), ioWords[1]!, this.#address()];
+      return [taken(into, n, size), receivedControl(), ioWords[1]!, this.#sender()];
     } catch (error) {
       closeReceived();
       throw error;
@@ -625,15 +635,16 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     buffers: Iterable<NodeJS.ArrayBufferView>,
     ancbufsize?: number,
     flags?: number,
-  ): [nbytes: number, ancdata: ReceivedAncillaryData[], flags: number, address: AddressOf<Name>] {
-    const space = ancbufsize === undefined && arguments.length < 2 ? 0 : integer(ancbufsize, "ancbufsize", 0);
-    const f = flags === undefined && arguments.length < 3 ? 0 : bits(flags, "flags");
+  ): [nbytes: number, ancdata: ReceivedAncillaryData[], flags: number, address: SenderOf<Name>] {
+    const space = ancbufsize === undefined ? 0 : integer(ancbufsize, "ancbufsize", 0);
+    const f = arguments.length < 3 ? 0 : bits(flags, "flags");
     const views = list(buffers, "buffers", "ArrayBufferViews").map((view, i) => writable(view, `buffers[${i}]`));
+    controlRoom(space);
     const only = views.length === 1 ? views[0]! : noBytes;
     const slices = views.length > 1 ? slicesOf(views) : noSlices;
     const n = this.#receiveMessage(only, INT_MAX, slices, slices.length / 4, space, f);
     try {
-      return [n, receivedControl(), ioWords[1]!, this.#address()];
+      return [n, receivedControl(), ioWords[1]!, this.#sender()];
     } catch (error) {
       closeReceived();
       throw error;
@@ -648,7 +659,6 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     space: number,
     flags: number,
   ): number {
-    controlRoom(space);
     const fd = this.#handle.fd;
     const timeout = this.#timeout;
     // prettier-ignore
@@ -668,7 +678,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @throws OSError: EPIPE (no SIGPIPE is raised), ECONNRESET, EMSGSIZE, ENOTCONN; BlockingIOError, TimeoutError.
    */
   send(data: BytesLike, flags?: number): number {
-    const f = flags === undefined && arguments.length < 2 ? 0 : bits(flags, "flags");
+    const f = arguments.length < 2 ? 0 : bits(flags, "flags");
     const view = bytes(data, "data");
     const n = shim.bs_send(this.#handle.fd, view, view, f, this.#timeout);
     if (n < 0) throw systemError("send", n);
@@ -679,7 +689,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * Sends all of the data. The timeout is for the whole of it; after an error nobody knows how much was sent.
    */
   sendall(data: BytesLike, flags?: number): void {
-    const f = flags === undefined && arguments.length < 2 ? 0 : bits(flags, "flags");
+    const f = arguments.length < 2 ? 0 : bits(flags, "flags");
     const view = bytes(data, "data");
     const r = shim.bs_sendall(this.#handle.fd, view, view, f, this.#timeout);
     if (r < 0) throw systemError("send", r);
@@ -720,14 +730,14 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     address?: AddressArgument<Name> | null,
   ): number {
     const given = list(buffers, "buffers", "bytes");
-    const messages = arguments.length < 2 ? [] : readControl(ancdata);
-    const f = flags === undefined && arguments.length < 3 ? 0 : bits(flags, "flags");
-    const to = address === null || arguments.length < 4;
+    const messages = ancdata === undefined ? [] : readControl(ancdata);
+    const f = arguments.length < 3 ? 0 : bits(flags, "flags");
+    const connected = address === null || address === undefined;
     const pieces = given.map((piece, i) => bytesAt(piece, "buffers", i));
     const { records, control } = messages.length === 0 ? nothing : packControl(messages);
-    const length = to ? 0 : familyOf(this.#family).encode(address, "sendmsg", this.#proto);
+    const length = connected ? 0 : familyOf(this.#family).encode(address, "sendmsg", this.#proto);
     // From here on nothing of the caller's runs; a getter of the address may have taken a view's memory.
-    const views = to ? pieces : pieces.map((piece, i) => bytesAt(piece, "buffers", i));
+    const views = connected ? pieces : pieces.map((piece, i) => bytesAt(piece, "buffers", i));
     const only = views.length === 1 ? views[0]! : noBytes;
     const slices = views.length > 1 ? slicesOf(views) : noSlices;
     const fd = this.#handle.fd;
@@ -736,7 +746,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
       fd, only, only, slices, slices.length / 4, records, records.length, control, control, f, outName, length,
       this.#timeout,
     );
-    if (n < 0) throw systemError("sendmsg", n, to ? undefined : address);
+    if (n < 0) throw systemError("sendmsg", n, address ?? undefined);
     return n;
   }
 
@@ -769,8 +779,8 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     return sendFile(
       this,
       file,
-      arguments.length < 2 ? 0 : integer(offset, "offset", 0, Number.MAX_SAFE_INTEGER),
-      arguments.length < 3 || count === null ? null : integer(count, "count", 1, Number.MAX_SAFE_INTEGER),
+      offset === undefined ? 0 : integer(offset, "offset", 0, Number.MAX_SAFE_INTEGER),
+      count === undefined || count === null ? null : integer(count, "count", 1, Number.MAX_SAFE_INTEGER),
     );
   }
 
@@ -787,6 +797,11 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   /** The address that the last call left. */
   #address(): AddressOf<Name> {
     return decodeName(this.#proto) as AddressOf<Name>;
+  }
+
+  /** The sender's address that the last receive left. */
+  #sender(): SenderOf<Name> {
+    return decodeName(this.#proto) as SenderOf<Name>;
   }
 
   /** A connection of this listening socket. */

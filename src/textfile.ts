@@ -7,7 +7,7 @@ import type { BufferedSocketFile } from "./bufferedfile.ts";
 import { type Decoder, decoderFor, type Encoder, encoderFor, type TextErrors } from "./codecs.ts";
 import { BlockingIOError } from "./errors.ts";
 import { list } from "./message.ts";
-import { afterWriting, amount, LineFile, noBytes, notReadable, notWritable } from "./rawfile.ts";
+import { afterWriting, amount, LayeredFile, noBytes, takenBefore } from "./rawfile.ts";
 
 /** How lines end; see {@link FileOptions.newline}. */
 export type Newline = null | "" | "\n" | "\r" | "\r\n";
@@ -69,7 +69,7 @@ function characters(text: string): number {
  * b.close();
  * ```
  */
-export class TextSocketFile extends LineFile<string> {
+export class TextSocketFile extends LayeredFile<BufferedSocketFile, string> {
   /** The mode, as it was given. */
   readonly mode: string;
   /** The encoding's name, as it was given; `"utf-8"` by default. */
@@ -78,8 +78,6 @@ export class TextSocketFile extends LineFile<string> {
   readonly errors: TextErrors;
   /** Whether each line that is written is sent at once. */
   readonly lineBuffering: boolean;
-  /** null once the file is detached. */
-  #buffer: BufferedSocketFile | null;
   readonly #newline: Newline;
   readonly #decoder: Decoder | null;
   readonly #encoder: Encoder | null;
@@ -94,30 +92,14 @@ export class TextSocketFile extends LineFile<string> {
 
   /** @internal Made by `Socket.makefile`. @throws RangeError for an encoding that is not to be had. */
   constructor(buffer: BufferedSocketFile, format: TextFormat) {
-    super();
+    super(buffer);
     this.#decoder = buffer.readable() ? decoderFor(format.encoding, format.errors) : null;
     this.#encoder = buffer.writable() ? encoderFor(format.encoding, format.errors) : null;
-    this.#buffer = buffer;
     this.#newline = format.newline;
     this.mode = format.mode;
     this.encoding = format.encoding;
     this.errors = format.errors;
     this.lineBuffering = format.lineBuffering;
-  }
-
-  #open(): BufferedSocketFile {
-    if (this.#buffer === null) throw new RangeError("the file has been detached");
-    return this.#buffer;
-  }
-
-  /** The descriptor; -1 once the file is closed. */
-  get name(): number {
-    return this.#buffer?.name ?? -1;
-  }
-
-  /** Whether the file is closed or detached. */
-  get closed(): boolean {
-    return this.#buffer?.closed ?? true;
   }
 
   /**
@@ -126,31 +108,6 @@ export class TextSocketFile extends LineFile<string> {
    */
   get newlines(): string | readonly string[] | null {
     return seenNewlines[this.#seen]!;
-  }
-
-  /** Whether the mode reads. @throws RangeError once the file is closed. */
-  readable(): boolean {
-    return this.#open().readable();
-  }
-
-  /** Whether the mode writes. @throws RangeError once the file is closed. */
-  writable(): boolean {
-    return this.#open().writable();
-  }
-
-  /** false: a socket has no position. @throws RangeError once the file is closed. */
-  seekable(): false {
-    return this.#open().seekable();
-  }
-
-  /** false: a socket is no terminal. @throws RangeError once the file is closed. */
-  isatty(): false {
-    return this.#open().isatty();
-  }
-
-  /** The socket's descriptor; -1 where it was detached. @throws RangeError once the file is closed. */
-  fileno(): number {
-    return this.#open().fileno();
   }
 
   /**
@@ -179,7 +136,7 @@ export class TextSocketFile extends LineFile<string> {
   }
 
   #read(size: number, byLine: boolean): string {
-    if (!this.readable()) throw notReadable();
+    this.reading();
     const parts: string[] = [];
     let left = size < 0 ? Infinity : size;
     try {
@@ -226,7 +183,7 @@ export class TextSocketFile extends LineFile<string> {
   #fill(): boolean {
     const decoder = this.#decoder!;
     if (decoder.failure !== null) throw new RangeError(decoder.failure);
-    const data = this.#open().read1(CHUNK);
+    const data = this.open().read1(CHUNK);
     const final = data.length === 0;
     const decoded = decoder.decode(data, final);
     const failed = decoder.failure !== null;
@@ -264,7 +221,7 @@ export class TextSocketFile extends LineFile<string> {
   }
 
   /** @internal */
-  protected measure(line: string): number {
+  protected override measure(line: string): number {
     return characters(line);
   }
 
@@ -290,13 +247,13 @@ export class TextSocketFile extends LineFile<string> {
   }
 
   #write(data: string): void {
-    if (!this.writable()) throw notWritable();
+    this.writing();
     const newline = this.#newline ?? EOL;
     const text = newline === "" || newline === "\n" ? data : data.replaceAll("\n", newline);
     const encoded = this.#encoder!(text);
     this.#unsent = this.#unsent.length === 0 ? encoded : Buffer.concat([this.#unsent, encoded]);
     this.#push();
-    if (this.lineBuffering && (data.includes("\n") || data.includes("\r"))) this.#open().flush();
+    if (this.lineBuffering && (data.includes("\n") || data.includes("\r"))) this.open().flush();
   }
 
   /** Gives the buffer below what is encoded. What it does not take stays. */
@@ -305,10 +262,9 @@ export class TextSocketFile extends LineFile<string> {
     const data = this.#unsent;
     this.#unsent = noBytes;
     try {
-      this.#open().write(data);
+      this.open().write(data);
     } catch (error) {
-      const taken = error instanceof Error && "charactersWritten" in error ? Number(error.charactersWritten) : 0;
-      this.#unsent = data.subarray(taken);
+      this.#unsent = data.subarray(takenBefore(error));
       throw error;
     }
   }
@@ -324,7 +280,7 @@ export class TextSocketFile extends LineFile<string> {
       if (typeof line !== "string") throw wrongType(`lines[${i}]`, "a string", line);
       return line;
     });
-    if (!this.writable()) throw notWritable();
+    this.writing();
     let taken = 0;
     for (const piece of pieces) {
       taken += characters(piece);
@@ -343,35 +299,8 @@ export class TextSocketFile extends LineFile<string> {
    * @throws RangeError where the file is closed.
    */
   flush(): void {
-    const buffer = this.#open();
+    const buffer = this.open();
     this.#push();
     buffer.flush();
-  }
-
-  /**
-   * Gives up the text: flushes, and leaves the binary file that lies below. What was decoded and not read is lost. This
-   * file counts as closed, and its methods throw a RangeError.
-   */
-  detach(): BufferedSocketFile {
-    this.flush();
-    const buffer = this.#open();
-    this.#buffer = null;
-    return buffer;
-  }
-
-  /**
-   * Flushes and closes the file. The descriptor is closed once the socket and all of its files are. Closing twice is
-   * nothing.
-   *
-   * @throws What {@link flush} throws; the file is closed all the same, and what was not sent is lost.
-   */
-  close(): void {
-    const buffer = this.#buffer;
-    if (buffer === null || buffer.closed) return;
-    try {
-      this.flush();
-    } finally {
-      buffer.close();
-    }
   }
 }

@@ -33,6 +33,59 @@ test("10,000 forgotten sockets are closed, each with a ResourceWarning", async (
   expect(JSON.parse(await forgetful.output())).toEqual([0, true, 10_000, true]);
 });
 
+test("a forgotten file of a closed socket is closed, with a ResourceWarning that says so", async () => {
+  using forgetful = peer(async (net) => {
+    const warnings: string[] = [];
+    process.on("warning", ({ name, message }) => warnings.push(`${name}: ${message}`));
+    const [ours, theirs] = [[] as InstanceType<typeof net.Socket>[], [] as number[]];
+    const forget = (): void => {
+      for (let i = 0; i < 100; i++) {
+        const [a, b] = net.socketpair();
+        b.setblocking(false);
+        ours.push(b);
+        theirs.push(a.fileno());
+        a.makefile(["r", "w", "rb", "wb"][i % 4]!);
+        a.close();
+      }
+      // Files that are closed need no warning; those of an open socket go with it.
+      const [c, d] = net.socketpair();
+      const file = c.makefile("rb");
+      c.close();
+      file.close();
+      d.makefile("rb");
+    };
+    const open = (): number =>
+      ours.filter((sock) => {
+        try {
+          return sock.recv(1).length > 0;
+        } catch {
+          return true; // EAGAIN: the other end is there
+        }
+      }).length;
+    forget();
+    const before = open();
+    for (let i = 0; i < 200 && (open() > 0 || warnings.length <= 100); i++) {
+      Bun.gc(true);
+      await Bun.sleep(5);
+    }
+    const texts = (pattern: RegExp): number => warnings.filter((text) => pattern.test(text)).length;
+    const all = theirs.every((fd) =>
+      warnings.includes(`ResourceWarning: unclosed file of a Socket <fd ${fd}, AF_UNIX SOCK_STREAM>`),
+    );
+    console.log(
+      JSON.stringify([
+        before,
+        open(),
+        all,
+        texts(/^ResourceWarning: unclosed file of a Socket </),
+        texts(/^ResourceWarning: unclosed Socket </),
+        warnings.length,
+      ]),
+    );
+  }, []);
+  expect(JSON.parse(await forgetful.output())).toEqual([100, 0, true, 100, 1, 101]);
+});
+
 test("sockets that were closed, detached or are still held are not touched", async () => {
   using careful = peer(async (net) => {
     const warnings: unknown[] = [];

@@ -374,10 +374,37 @@ describe("reading text", () => {
     const data = Buffer.of(0x82, 0xa0, 0x0a, 0x41, 0x82, 0x20, 0x42);
     const strict = given(own, data).makefile("r", { encoding: "Shift_JIS" });
     expect(strict.readline()).toBe("あ\n");
-    expect(() => strict.read()).toThrow("cannot decode shift_jis: not valid near byte 4 of the stream");
+    expect(() => strict.read()).toThrow("cannot decode shift_jis: not valid near bytes 0 to 7 of the stream");
     expect(strict.read(1)).toBe("A");
     expect(() => strict.read(1)).toThrow(RangeError);
     expect(given(own, data).makefile("r", { encoding: "sjis", errors: "replace" }).read()).toBe("あ\nA\ufffd B");
+  });
+
+  test("tells in the engine's encodings with which bytes of the stream the failure came", () => {
+    using own = new Ends();
+    const [a, b] = own.pair();
+    const file = a.makefile("r", { encoding: "euc-jp" });
+    b.send(Buffer.of(0xa4, 0xa2, 0x0a));
+    expect(file.readline()).toBe("あ\n");
+    b.send(Buffer.of(0x41, 0x0a, 0xa4));
+    expect(file.readline()).toBe("A\n");
+    b.close();
+    for (const call of [() => file.readline(), () => file.read()]) {
+      expect(call).toThrow(RangeError);
+      expect(call).toThrow("cannot decode euc-jp: not valid near bytes 6 to 6 of the stream");
+    }
+  });
+
+  test("takes U+FFFD as text in Unicode, by every name that the engine has for it, but not in gb18030", () => {
+    using own = new Ends();
+    const text = "\ufffd€";
+    expect(given(own, text).makefile("r", { encoding: "unicode-1-1-utf-8" }).read()).toBe(text);
+    expect(given(own, Buffer.from(text, "utf16le")).makefile("r", { encoding: "unicode" }).read()).toBe(text);
+    const spelled = Buffer.of(0x41, 0x84, 0x31, 0xa4, 0x37);
+    const strict = given(own, spelled).makefile("r", { encoding: "gb18030" });
+    expect(strict.read(1)).toBe("A");
+    expect(() => strict.read(1)).toThrow("cannot decode gb18030: not valid near bytes 0 to 5 of the stream");
+    expect(given(own, spelled).makefile("r", { encoding: "gb18030", errors: "replace" }).read()).toBe("A\ufffd");
   });
 
   test("a \\r at the end of what came may be half of a newline, and is held back", () => {

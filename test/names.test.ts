@@ -270,9 +270,11 @@ describe("services and protocols", () => {
   test("wrong arguments", () => {
     for (const name of [undefined, null, 1, []]) {
       expect(() => getservbyname(no(name))).toThrow(TypeError);
-      expect(() => getservbyname("http", no(name))).toThrow(TypeError);
-      expect(() => getservbyport(80, no(name))).toThrow(TypeError);
       expect(() => getprotobyname(no(name))).toThrow(TypeError);
+    }
+    for (const protocol of [null, 1, []]) {
+      expect(() => getservbyname("http", no(protocol))).toThrow(TypeError);
+      expect(() => getservbyport(80, no(protocol))).toThrow(TypeError);
     }
     for (const name of ["http\0", "\0", "\ud800"]) {
       expect(() => getservbyname(name)).toThrow(RangeError);

@@ -18,6 +18,14 @@ export interface AddressTypes {
   other: OtherAddress;
 }
 
+/** The sender's address that comes with what is received: that of an unnamed Unix socket is `null`. */
+export interface SenderTypes {
+  AF_INET: InetAddress;
+  AF_INET6: Inet6Address;
+  AF_UNIX: UnixAddress | null;
+  other: OtherAddress | null;
+}
+
 /** The address that each family's sockets take. */
 export interface AddressArguments {
   AF_INET: InetAddress;
@@ -31,6 +39,9 @@ export type FamilyName = keyof AddressTypes;
 
 /** What a socket of the family gives as an address; any address where the family is not known. */
 export type AddressOf<Name extends FamilyName> = AddressTypes[Name];
+
+/** What a socket of the family gives as the sender of a datagram. A stream has none: there it is `null` always. */
+export type SenderOf<Name extends FamilyName> = SenderTypes[Name];
 
 /** What a socket of the family takes as an address. */
 export type AddressArgument<Name extends FamilyName> = AddressArguments[Name];

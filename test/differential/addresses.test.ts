@@ -4,6 +4,7 @@
 import {
   AF_INET,
   AF_INET6,
+  EDESTADDRREQ,
   IPPROTO_IPV6,
   IPV6_FLOWINFO_SEND,
   IPV6_FLOWLABEL_MGR,
@@ -88,6 +89,17 @@ const hosts6 = [
 ];
 const methods = ["s.bind", "s.connect", "s.connectEx"];
 
+/** A message to nobody: what the system says of it is the same, whether the address is `null` or left out. */
+const withoutAddress = (open: Call): Difference => ({
+  script: [open, ["s.sendmsg", [Buffer.of(1)], [], 0, undefined], ["s.sendmsg", [Buffer.of(1)], [], 0, null]],
+  ours: [
+    { socket: open.slice(1).concat(0) },
+    { error: "OSError", errno: EDESTADDRREQ, reason: "Destination address required" },
+    { error: "OSError", errno: EDESTADDRREQ, reason: "Destination address required" },
+  ],
+  why: "undefined is an argument left out; Python has no such value",
+});
+
 // A flow label is not told unless it is asked for, and not taken unless it was leased (struct in6_flowlabel_req).
 const lease = Buffer.concat([Buffer.from("00000000000000000000000000000001", "hex"), Buffer.alloc(16)]);
 lease.writeUInt32BE(0x12345, 16); // the label
@@ -112,8 +124,9 @@ compare({
     ...shapes4.map((address): Row => [udp4, ["s.sendto", Buffer.of(1), address]]),
     ...shapes4.map((address): Row => [udp4, ["s.sendto", Buffer.of(1), 0, address]]),
     ...shapes4
-      .filter((address) => address !== null)
+      .filter((address) => address !== null && address !== undefined)
       .map((address): Row => [udp4, ["s.sendmsg", [Buffer.of(1)], [], 0, address]]),
+    withoutAddress(udp4),
   ],
   "shapes of IPv6 addresses": [
     ...product([udp6, tcp6], methods, shapes6).map(([open, what, address]): Row => [
@@ -122,8 +135,9 @@ compare({
     ]),
     ...shapes6.map((address): Row => [udp6, ["s.sendto", Buffer.of(1), address]]),
     ...shapes6
-      .filter((address) => address !== null)
+      .filter((address) => address !== null && address !== undefined)
       .map((address): Row => [udp6, ["s.sendmsg", [Buffer.of(1)], [], 0, address]]),
+    withoutAddress(udp6),
   ],
   "hosts to bind to": [
     ...product([udp4, tcp4], hosts4).map(([open, host]): Row => [

@@ -52,6 +52,7 @@ const hosts = lines("/etc/hosts");
 const known = [...new Set(hosts.flat())];
 const known4 = [...new Set(hosts.filter(([address = ""]) => !address.includes(":")).flat())];
 const wrong = [undefined, 1, 1.5, true, []];
+const leftOut = "undefined is an argument left out; Python has no such value";
 const unknown = ["", " ", "nosuch", "http ", " http", "HTTP", "é", "a".repeat(300), "80", "-1", "\ud800", "a\0", "\0"];
 
 const families = [AF_UNSPEC, AF_INET, AF_INET6];
@@ -395,11 +396,19 @@ compare({
       ["tcp", "udp", "sctp", "TCP", "", " tcp", "é", "\ud800", "tcp\0"],
     ),
     ...rows("getservbyname", wrong),
-    ...rows("getservbyname", ["http"], [1, null, [], undefined]),
+    ...rows("getservbyname", ["http"], [1, null, []]),
     ...rows("getservbyport", [0, 1, 4, 65534, 65535, 65536, -1, 2 ** 31, 2 ** 32, -(2 ** 31)]),
     ...rows("getservbyport", ["80", null, undefined, 1.5, [], "http", NaN]),
     ...rows("getservbyport", [80, 53, 69], ["tcp", "udp", "nosuch", "", "é"]),
-    ...rows("getservbyport", [80], [1, null, [], undefined, "tcp\0"]),
+    ...rows("getservbyport", [80], [1, null, [], "tcp\0"]),
+    {
+      script: [
+        ["getservbyname", "http", undefined],
+        ["getservbyport", 80, undefined],
+      ],
+      ours: [80, "http"],
+      why: leftOut,
+    },
     ...rows("getprotobyname", [...unknown, ...wrong, null, "TCP", "Icmp", "6"]),
   ],
   interfaces: [

@@ -116,7 +116,18 @@ compare({
   "wrong arguments": [
     ...wrong.map((level): Row => [tcp, ["s.getsockopt", level, SO_TYPE]]),
     ...wrong.map((option): Row => [tcp, ["s.getsockopt", SOL_SOCKET, option]]),
-    ...wrong.map((buflen): Row => [tcp, ["s.getsockopt?", SOL_SOCKET, SO_TYPE, buflen]]),
+    ...wrong
+      .filter((buflen) => buflen !== undefined)
+      .map((buflen): Row => [tcp, ["s.getsockopt?", SOL_SOCKET, SO_TYPE, buflen]]),
+    {
+      script: [
+        tcp,
+        ["s.getsockopt", SOL_SOCKET, SO_TYPE, undefined],
+        ["s.setsockopt", SOL_SOCKET, SO_REUSEADDR, 1, undefined],
+      ],
+      ours: [{ socket: [AF_INET, SOCK_STREAM, 0] }, SOCK_STREAM, null],
+      why: "undefined is an argument left out; Python has no such value",
+    },
     ...[0, 1, 2, 3, 4, 5, 8, 1023, 1024].map((buflen): Row => [tcp, ["s.getsockopt", SOL_SOCKET, SO_TYPE, buflen]]),
     ...wrong.map((level): Row => [tcp, ["s.setsockopt", level, SO_TYPE, 1]]),
     ...wrong.map((option): Row => [tcp, ["s.setsockopt", SOL_SOCKET, option, 1]]),

@@ -31,9 +31,13 @@ const each = (before: readonly Call[], what: string, ...lists: readonly (readonl
 const tcp: Call = ["s = Socket", AF_INET, SOCK_STREAM];
 const udp: Call = ["s = Socket", AF_INET, SOCK_DGRAM];
 const pair: Call = ["s, t = socketpair"];
+const pairMade = [{ socket: [AF_UNIX, SOCK_STREAM, 0] }, { socket: [AF_UNIX, SOCK_STREAM, 0] }];
 const nonBlocking = SOCK_NONBLOCK ?? 0;
 const cloexec = SOCK_CLOEXEC ?? 0;
 const wrong = [undefined, null, "1", 1.5, NaN, Infinity, [], Buffer.of(1)];
+/** For arguments that may be left out, which `undefined` does: {@link leftOut} has it. */
+const wrongSizes = wrong.filter((value) => value !== undefined);
+const leftOut = "undefined is an argument left out; Python has no such value";
 const ints = [-1, -2, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 63, 2 ** 64, -(2 ** 31), -(2 ** 31) - 1, -(2 ** 63)];
 const timeouts = [
   ...[null, 0, -0, 1, 2.5, 0.001, 1e-9, 60, 1e6, 1e9, 9223372036, 9223372037, 1e10, 1e15, 1e18, 1e19, 1e25, 1e300],
@@ -242,7 +246,12 @@ compare({
     ],
   ],
   listen: [
-    ...each([tcp, ["s.bind", ["127.0.0.1", 0]]], "s.listen", [0, 1, 128, 4096, 65536, ...ints, ...wrong]),
+    ...each([tcp, ["s.bind", ["127.0.0.1", 0]]], "s.listen", [0, 1, 128, 4096, 65536, ...ints, ...wrongSizes]),
+    {
+      script: [tcp, ["s.bind", ["127.0.0.1", 0]], ["s.listen", undefined]],
+      ours: [{ socket: [AF_INET, SOCK_STREAM, 0] }, null, null],
+      why: leftOut,
+    },
     [udp, ["s.listen", 0], ["s.bind", ["127.0.0.1", 0]], ["s.listen"]],
     [tcp, ["s.listen"]],
     [["s = Socket", AF_UNIX], ["s.listen"]],
@@ -335,13 +344,30 @@ compare({
         [`s.${name}`, ref("b"), ...rest],
         ["same", ref("b")],
       ]),
-      ...[9, 10, -1, 2 ** 31, 2 ** 63, -(2 ** 63), ...wrong].map((nbytes): Row => [
+      ...[9, 10, -1, 2 ** 31, 2 ** 63, -(2 ** 63), ...wrongSizes].map((nbytes): Row => [
         pair,
         ["b = writable", 8],
         ["t.sendall", Buffer.from("hello")],
         [`s.${name}`, ref("b"), nbytes],
         ["same", ref("b")],
       ]),
+      {
+        script: [
+          pair,
+          ["b = writable", 8],
+          ["t.sendall", Buffer.from("hello")],
+          [`s.${name}`, ref("b"), undefined],
+          ["same", ref("b")],
+        ],
+        ours: [
+          pairMade,
+          { bytes: "0000000000000000" },
+          null,
+          name === "recvInto" ? 5 : [5, null],
+          { bytes: "68656c6c6f000000" },
+        ],
+        why: leftOut,
+      },
       ...[...wrong, -1, 2 ** 63].map((flags): Row => [
         pair,
         ["s.setblocking", false],
@@ -383,7 +409,21 @@ compare({
     ],
   ],
   recvmsg: [
-    ...[...wrong, -1, 2 ** 31, 2 ** 63].map((room): Row => [pair, ["t.sendall", Buffer.of(1)], ["s.recvmsg", 1, room]]),
+    ...[...wrongSizes, -1, 2 ** 31, 2 ** 63].map((room): Row => [
+      pair,
+      ["t.sendall", Buffer.of(1)],
+      ["s.recvmsg", 1, room],
+    ]),
+    {
+      script: [pair, ["t.sendall", Buffer.of(1)], ["s.recvmsg", 1, undefined]],
+      ours: [pairMade, null, [{ bytes: "01" }, [], 0, null]],
+      why: leftOut,
+    },
+    {
+      script: [pair, ["b = writable", 1], ["t.sendall", Buffer.of(1)], ["s.recvmsgInto", [ref("b")], undefined]],
+      ours: [pairMade, { bytes: "00" }, null, [1, [], 0, null]],
+      why: leftOut,
+    },
     ...[...wrong, -1, 2 ** 63].map((flags): Row => [
       pair,
       ["s.setblocking", false],
@@ -424,18 +464,9 @@ compare({
       ["s.sendmsg", [Buffer.of(1), Buffer.alloc(0), Buffer.of(2)]],
       ["t.recv", 9],
     ],
-    ...[
-      undefined,
-      null,
-      1,
-      [1],
-      [[]],
-      [[1, 2]],
-      [[1, 2, 3]],
-      [["1", 2, Buffer.of(1)]],
-      [[1, 2, Buffer.of(1), 4]],
-      [null],
-    ].map((ancdata): Row => [pair, ["s.sendmsg", [Buffer.of(1)], ancdata]]),
+    ...[null, 1, [1], [[]], [[1, 2]], [[1, 2, 3]], [["1", 2, Buffer.of(1)]], [[1, 2, Buffer.of(1), 4]], [null]].map(
+      (ancdata): Row => [pair, ["s.sendmsg", [Buffer.of(1)], ancdata]],
+    ),
     ...[
       [1.5, 2, Buffer.of(1)],
       [1, 1.5, Buffer.of(1)],
@@ -453,10 +484,18 @@ compare({
       [-1, -1, Buffer.alloc(4)],
     ].map((item): Row => [pair, ["s.sendmsg", [Buffer.of(1)], [item]]]),
     ...[...wrong, 2 ** 63].map((flags): Row => [pair, ["s.sendmsg", [Buffer.of(1)], [], flags]]),
-    ...[undefined, 1, [], ["127.0.0.1"], "x"].map((address): Row => [
-      udp,
-      ["s.sendmsg", [Buffer.of(1)], [], 0, address],
-    ]),
+    ...[1, [], ["127.0.0.1"], "x"].map((address): Row => [udp, ["s.sendmsg", [Buffer.of(1)], [], 0, address]]),
+    {
+      script: [
+        pair,
+        ["s.sendmsg", [Buffer.of(1)], undefined],
+        ["s.sendmsg", [Buffer.of(2)], undefined, 0, undefined],
+        ["t.setblocking", false],
+        ["t.recv", 9],
+      ],
+      ours: [pairMade, 1, 1, null, { bytes: "0102" }],
+      why: leftOut,
+    },
     [udp, ["s.sendmsg", [Buffer.of(1)], [], 0, null], ["s.sendmsg", [Buffer.of(1)], [], 0, ["127.0.0.1", 9]]],
     [pair, ["s.sendmsg", Array.from({ length: 1024 }, () => Buffer.of(1))], ["t.recv", 2000]],
     [pair, ["s.sendmsg", Array.from({ length: 1025 }, () => Buffer.of(1))]],

@@ -153,7 +153,7 @@ const socket: Row = {
 };
 const into: Row["takes"] = [
   ["buffer", view],
-  ["nbytes", size],
+  ["nbytes", orAbsent(size)],
   ["flags", bits],
 ];
 const optional = (kind: Kind) => orNull(orAbsent(kind));
@@ -225,14 +225,14 @@ const functions: Record<string, Row> = {
   getservbyname: {
     takes: [
       ["service", text],
-      ["protocol", text],
+      ["protocol", orAbsent(text)],
     ],
     make: nothing("http", "tcp"),
   },
   getservbyport: {
     takes: [
       ["port", short],
-      ["protocol", text],
+      ["protocol", orAbsent(text)],
     ],
     make: nothing(80, "tcp"),
   },
@@ -275,7 +275,7 @@ const functions: Record<string, Row> = {
       ["buffers", list],
       ["fds", list],
       ["flags", bits],
-      ["address", orNull(unixAddress)],
+      ["address", optional(unixAddress)],
     ],
     make: (sockets) => messages(sockets, (a) => [a, ["x"], [0], 0, null]),
   },
@@ -316,7 +316,7 @@ const methods: Record<string, Row> = {
     takes: [
       ["level", int],
       ["option", int],
-      ["buflen", size],
+      ["buflen", orAbsent(size)],
     ],
     make: plain(level.level, level.option, 4),
   },
@@ -324,11 +324,11 @@ const methods: Record<string, Row> = {
   ioctl: {
     takes: [
       ["request", bits],
-      ["argument", either(bits, view)],
+      ["argument", orAbsent(either(bits, view))],
     ],
     make: plain(net.FIONREAD, new Uint8Array(4)),
   },
-  listen: { takes: [["backlog", int]], make: plain(1) },
+  listen: { takes: [["backlog", orAbsent(int)]], make: plain(1) },
   makefile: {
     takes: [
       ["mode", orAbsent({ may: (value) => value === "" })],
@@ -356,7 +356,7 @@ const methods: Record<string, Row> = {
   recvmsg: {
     takes: [
       ["bufsize", size],
-      ["ancbufsize", size],
+      ["ancbufsize", orAbsent(size)],
       ["flags", bits],
     ],
     make: (sockets) => messages(sockets, () => [100, 100, 0]),
@@ -364,7 +364,7 @@ const methods: Record<string, Row> = {
   recvmsgInto: {
     takes: [
       ["buffers", list],
-      ["ancbufsize", size],
+      ["ancbufsize", orAbsent(size)],
       ["flags", bits],
     ],
     make: (sockets) => messages(sockets, () => [[new Uint8Array(8)], 100, 0]),
@@ -386,8 +386,8 @@ const methods: Record<string, Row> = {
   sendfile: {
     takes: [
       ["file", { ...text, reads: true }],
-      ["offset", offset],
-      ["count", orNull(positive)],
+      ["offset", orAbsent(offset)],
+      ["count", optional(positive)],
     ],
     make(sockets) {
       const [a, b] = sockets.pair();
@@ -398,9 +398,9 @@ const methods: Record<string, Row> = {
   sendmsg: {
     takes: [
       ["buffers", list],
-      ["ancdata", list],
+      ["ancdata", orAbsent(list)],
       ["flags", bits],
-      ["address", orNull(tuple)],
+      ["address", optional(tuple)],
     ],
     make: (sockets) => datagrams(sockets, (_, b) => [["x", "y"], [], 0, b.getsockname()]),
   },
@@ -469,6 +469,15 @@ const more: Record<string, Row> = {
     ],
     make: plain(level.level, level.option, null, 4),
   },
+  "setsockopt of a number, with optlen": {
+    takes: [
+      ["level", int],
+      ["option", int],
+      ["value|optlen", either(bits, bytes)],
+      ["value|optlen", orAbsent(never)],
+    ],
+    make: plain(level.level, level.option, 1, undefined),
+  },
   "getsockopt of an int": {
     takes: [
       ["level", int],
@@ -486,9 +495,9 @@ const more: Record<string, Row> = {
   "sendmsg with control messages": {
     takes: [
       ["buffers", list],
-      ["ancdata", list],
+      ["ancdata", orAbsent(list)],
       ["flags", bits],
-      ["address", orNull(unixAddress)],
+      ["address", optional(unixAddress)],
     ],
     make: (sockets) => messages(sockets, () => [["x"], [[SOL_SOCKET, net.SCM_RIGHTS, new Int32Array([0])]], 0, null]),
   },
@@ -703,6 +712,70 @@ describe("wrong options", () => {
       expect(() => call(...first[name]!(sockets), { tiemout: 1 })).toThrow(/^options: there is no option "tiemout"/);
     });
   }
+});
+
+test("undefined is an argument left out, unless a constant is meant that the platform may lack", () => {
+  using sockets = new Sockets();
+  const lacking = undefined as never;
+  const tcp = fresh(sockets);
+  const untyped = tcp as unknown as Record<"getsockopt" | "setsockopt", (...args: unknown[]) => unknown>;
+  expect(untyped.getsockopt(level.level, level.option, undefined)).toBe(0);
+  expect(() => untyped.getsockopt(undefined, level.option, undefined)).toThrow(/^level: .*platform lacks/);
+  expect(() => untyped.getsockopt(level.level, undefined, undefined)).toThrow(/^option: .*platform lacks/);
+  untyped.setsockopt(level.level, level.option, 1, undefined);
+  expect(tcp.getsockopt(level.level, level.option)).not.toBe(0);
+  expect(() => tcp.setsockopt(level.level, level.option, lacking)).toThrow(/^value: /);
+  tcp.setsockopt(level.level, level.option, 0);
+  expect(codeOf(() => tcp.ioctl(net.FIONREAD, undefined))).toBe(codeOf(() => tcp.ioctl(net.FIONREAD)));
+  expect(() => tcp.ioctl(lacking, undefined)).toThrow(/^request: /);
+  tcp.bind(["127.0.0.1", 0]);
+  tcp.listen(undefined);
+  const client = fresh(sockets);
+  client.connect(tcp.getsockname());
+
+  const [a, b] = sockets.pair(SOCK_DGRAM);
+  const into = new Uint8Array(8);
+  /** Sends a datagram, and gives what became of it. */
+  const received = <T>(use: () => T): T => {
+    b.send("hello");
+    return use();
+  };
+  expect(received(() => a.recvInto(into, undefined))).toBe(5);
+  expect(received(() => a.recvInto(into, undefined, net.MSG_DONTWAIT))).toBe(5);
+  expect(received(() => a.recvfromInto(into, undefined))).toEqual([5, null]);
+  expect(received(() => a.recvmsg(100, undefined))[0].toString()).toBe("hello");
+  expect(received(() => a.recvmsgInto([into], undefined))[0]).toBe(5);
+  for (const call of [
+    () => a.recvInto(into, undefined, lacking),
+    () => a.recvfromInto(into, undefined, lacking),
+    () => a.recvmsg(100, undefined, lacking),
+    () => a.recvmsgInto([into], undefined, lacking),
+    () => a.sendmsg(["x"], undefined, lacking),
+    () => a.sendmsg(["x"], undefined, lacking, undefined),
+    () => net.sendFds(a, ["x"], [], lacking, undefined),
+  ]) {
+    expect(call).toThrow(/^flags: .*platform lacks/);
+  }
+  a.setblocking(false);
+  expect(codeOf(() => a.recv(1))).toBe("EAGAIN");
+
+  expect(a.sendmsg(["o", "ne"], undefined)).toBe(3);
+  expect(a.sendmsg(["two"], undefined, 0, undefined)).toBe(3);
+  expect(net.sendFds(a, ["three"], [0], 0, undefined)).toBe(5);
+  expect([b.recv(100).toString(), b.recv(100).toString()]).toEqual(["one", "two"]);
+  const [data, fds] = net.recvFds(b, 100, 1);
+  expect([data.toString(), fds.length]).toEqual(["three", 1]);
+  fds.forEach(net.close);
+
+  const [c, d] = sockets.pair();
+  expect(c.sendfile(file, undefined)).toBe(1);
+  expect(c.sendfile(file, undefined, 1)).toBe(1);
+  expect(c.sendfile(file, 0, undefined)).toBe(1);
+  expect(c.sendfile(file, undefined, undefined)).toBe(1);
+  expect(d.recv(100).toString()).toBe("xxxx");
+
+  expect(net.getservbyname("http", undefined)).toBe(net.getservbyname("http"));
+  expect(net.getservbyport(80, undefined)).toBe(net.getservbyport(80));
 });
 
 test("a wrong argument is found before those beside it go to the system", () => {

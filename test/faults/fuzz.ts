@@ -38,6 +38,7 @@ const oneOf = <T>(values: readonly T[]): T => values[below(values.length)]!;
 const chance = (probability: number) => random() < probability;
 
 const folder = mkdtempSync(join(tmpdir(), "bs-"));
+process.chdir(folder); // where a random path may be bound
 const file = join(folder, "file");
 writeFileSync(file, "x".repeat(10_000));
 const TIMEOUTS = [0, 0.001];

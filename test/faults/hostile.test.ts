@@ -563,6 +563,28 @@ describe("sendfile", () => {
     closeSync(fd);
   });
 
+  test("a File in memory is no file of this machine, whatever its name", () => {
+    using sockets = new Sockets();
+    using folder = new Folder();
+    const path = folder.file("data");
+    writeFileSync(path, "contents");
+    const [a, b] = sockets.pair(SOCK_STREAM);
+    for (const file of [
+      new File(["contents"], path), // as large as what is there
+      new File(["other"], path),
+      new File([], path),
+      new File([], "/proc/self/cmdline"), // a file of 0 bytes, as stat(2) has it
+      new File(["x"], folder.file("none")),
+      new File([Bun.file(path)], path),
+    ]) {
+      expect(() => a.sendfile(file)).toThrow(TypeError);
+      expect(() => a.sendfile(file, 0, 1)).toThrow(/^file: .*not a File in memory/);
+    }
+    expect(received(b)).toEqual([]);
+    expect(a.sendfile(Bun.file(path))).toBe(8);
+    expect(received(b)).toEqual(["contents"]);
+  });
+
   test("handles, files and descriptors that are none", () => {
     using sockets = new Sockets();
     using folder = new Folder();
