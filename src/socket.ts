@@ -730,16 +730,16 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     address?: AddressArgument<Name> | null,
   ): number {
     const given = list(buffers, "buffers", "bytes");
-    const messages = ancdata === undefined ? [] : readControl(ancdata);
+    const messages = ancdata === undefined ? noMessages : readControl(ancdata);
     const f = arguments.length < 3 ? 0 : bits(flags, "flags");
     const connected = address === null || address === undefined;
-    const pieces = given.map((piece, i) => bytesAt(piece, "buffers", i));
+    const pieces = views(given);
     const { records, control } = messages.length === 0 ? nothing : packControl(messages);
     const length = connected ? 0 : familyOf(this.#family).encode(address, "sendmsg", this.#proto);
     // From here on nothing of the caller's runs; a getter of the address may have taken a view's memory.
-    const views = connected ? pieces : pieces.map((piece, i) => bytesAt(piece, "buffers", i));
-    const only = views.length === 1 ? views[0]! : noBytes;
-    const slices = views.length > 1 ? slicesOf(views) : noSlices;
+    if (!connected) views(pieces);
+    const only = pieces.length === 1 ? pieces[0]! : noBytes;
+    const slices = pieces.length > 1 ? slicesOf(pieces) : noSlices;
     const fd = this.#handle.fd;
     // prettier-ignore
     const n = shim.bs_sendmsg(
@@ -833,6 +833,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
 /** Python's name for the type of {@link Socket}. */
 export const SocketType: typeof Socket = Socket;
 
+const noMessages: ReturnType<typeof readControl> = [];
 const noBytes = new Uint8Array(0);
 const noSlices = new Uint32Array(0);
 
@@ -842,6 +843,13 @@ function familyName(family: number): string {
 
 function kindName(type: number): string {
   return SocketKind[type] ?? `type ${type}`;
+}
+
+/** The bytes of each piece of a message. */
+function views(pieces: readonly unknown[]): NodeJS.ArrayBufferView[] {
+  const found: NodeJS.ArrayBufferView[] = [];
+  for (let i = 0; i < pieces.length; i++) found.push(bytesAt(pieces[i], "buffers", i));
+  return found;
 }
 
 /** `nbytes` of a view: 0 is all of it. */
