@@ -3,10 +3,11 @@
  *
  *     bun bench/hot-paths.ts [--json] [--rounds N] [--only TEXT]
  *
- * Each peer is a process of its own; C is there twice, alone and with a second, idle thread, because Linux
- * does more at every call of a process that has several threads, as those of Bun have. They take turns, one workload after the other, round by round, so that a machine whose
- * speed drifts drifts for all of them; a ratio is the median of the ratios of the rounds. Data calls run in batches that
- * fit the socket's buffer: only the named call is timed, its counterpart empties or fills the buffer untimed.
+ * Each peer is a process of its own; C is there twice, alone and with a second, idle thread, because Linux does more at
+ * every call of a process that has several threads, as those of Bun have. They take turns, one workload after the other,
+ * round by round, so that a machine whose speed drifts drifts for all of them; a ratio is the median of the ratios of the
+ * rounds. Data calls run in batches that fit the socket's buffer: only the named call is timed, its counterpart empties or
+ * fills the buffer untimed.
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

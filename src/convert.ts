@@ -35,7 +35,18 @@ export function htons(x: number): number {
   return swap16(x, "x");
 }
 
-/** A 16-bit number from network to host byte order; see ntohs(3) and {@link htons}. */
+/**
+ * A 16-bit number from network to host byte order; see ntohs(3) and {@link htons}.
+ *
+ * @param x - 0 to 65535.
+ * @throws TypeError, RangeError for anything else.
+ *
+ * @example
+ * ```ts
+ * import { htons, ntohs } from "berkeley-sockets";
+ * console.log(ntohs(htons(80))); // 80
+ * ```
+ */
 export function ntohs(x: number): number {
   return swap16(x, "x");
 }
@@ -56,7 +67,18 @@ export function htonl(x: number): number {
   return swap32(x, "x");
 }
 
-/** A 32-bit number from network to host byte order; see ntohl(3) and {@link htonl}. */
+/**
+ * A 32-bit number from network to host byte order; see ntohl(3) and {@link htonl}.
+ *
+ * @param x - 0 to 4294967295.
+ * @throws TypeError, RangeError for anything else.
+ *
+ * @example
+ * ```ts
+ * import { htonl, ntohl } from "berkeley-sockets";
+ * console.log(ntohl(htonl(0x7f000001))); // 2130706433
+ * ```
+ */
 export function ntohl(x: number): number {
   return swap32(x, "x");
 }
@@ -168,6 +190,12 @@ export function CMSG_LEN(length: number): number {
  * up for several; see cmsg(3).
  *
  * @throws RangeError where it would not fit a C int.
+ *
+ * @example
+ * ```ts
+ * import { CMSG_SPACE } from "berkeley-sockets";
+ * console.log(CMSG_SPACE(1) === CMSG_SPACE(4)); // true
+ * ```
  */
 export function CMSG_SPACE(length: number): number {
   return shim.bs_cmsg_space(integer(length, "length", 0, CMSG_MAX));

@@ -221,8 +221,9 @@ export function createServer(address: unknown, given?: ServerOptions): Socket {
     named.backlog === undefined || named.backlog === null ? null : integer(named.backlog, "options.backlog");
   const reusePort = named.reusePort === undefined ? false : flag(named.reusePort, "options.reusePort");
   const dualstack = named.dualstackIPv6 === undefined ? false : flag(named.dualstackIPv6, "options.dualstackIPv6");
-  if (reusePort && SO_REUSEPORT === undefined)
+  if (reusePort && SO_REUSEPORT === undefined) {
     throw wrongValue("options.reusePort", "false: this platform lacks it", true);
+  }
   if (dualstack) {
     if (family !== AF_INET6) throw wrongValue("options.dualstackIPv6", "false unless the family is AF_INET6", true);
     if (!hasDualstackIPv6()) throw wrongValue("options.dualstackIPv6", "false: this platform lacks it", true);
@@ -340,7 +341,7 @@ export function dup(fd: number): number {
 }
 
 /**
- * Sends descriptors to the process at the other end of an AF_UNIX socket; see unix(7), SCM_RIGHTS.
+ * Sends descriptors to the process at the other end of an AF_UNIX socket; see unix(7), SCM_RIGHTS. Not on Windows.
  *
  * @param sock - The socket.
  * @param buffers - The data to send with them; a stream needs at least a byte.
@@ -376,7 +377,7 @@ export function sendFds<Name extends FamilyName>(
 
 /**
  * Receives descriptors from an AF_UNIX socket; see unix(7), SCM_RIGHTS. They are the caller's to close, and child
- * processes do not inherit them.
+ * processes do not inherit them. Not on Windows.
  *
  * @param sock - The socket.
  * @param bufsize - The most bytes of data.
@@ -384,6 +385,16 @@ export function sendFds<Name extends FamilyName>(
  *   fit are closed by it, and `MSG_CTRUNC` is set.
  * @param flags - `MSG_*`.
  * @returns The data, the descriptors, the message's flags, and the sender's address or `null`.
+ *
+ * @example
+ * ```ts
+ * import { close, recvFds, sendFds, socketpair } from "berkeley-sockets";
+ * const [a, b] = socketpair();
+ * sendFds(a, ["two"], [0, 1]);
+ * const [, fds] = recvFds(b, 100, 2);
+ * console.log(fds.length); // 2
+ * for (const fd of [...fds, a.detach(), b.detach()]) close(fd);
+ * ```
  */
 export function recvFds<Name extends FamilyName>(
   sock: Socket<Name>,

@@ -53,6 +53,12 @@ export function if_nametoindex(name: string): number {
  * The name of an interface; see if_indextoname(3).
  *
  * @throws OSError (ENXIO) where there is none of that number.
+ *
+ * @example
+ * ```ts
+ * import { if_indextoname, if_nameindex } from "berkeley-sockets";
+ * console.log(if_nameindex().every(([index, name]) => if_indextoname(index) === name)); // true
+ * ```
  */
 export function if_indextoname(index: number): string {
   const out = Buffer.alloc(256); // IF_NAMESIZE is less everywhere

@@ -119,10 +119,9 @@ interface Handle {
 const forgotten = new FinalizationRegistry<Handle>((handle) => {
   if (handle.fd < 0) return;
   shim.bs_close(handle.fd);
-  const what = `${familyName(handle.family)} ${kindName(handle.type)}`;
-  const open = handle.closed ? "unclosed file of a" : "unclosed";
-  process.emitWarning(`${open} Socket <fd ${handle.fd}, ${what}>`, "ResourceWarning");
-  handle.fd = -1;
+  const forgot = handle.closed ? "unclosed file of a" : "unclosed";
+  const what = `fd ${handle.fd}, ${familyName(handle.family)} ${kindName(handle.type)}`;
+  process.emitWarning(`${forgot} Socket <${what}>`, "ResourceWarning");
 });
 
 /** A descriptor that the library itself just made, and of which it knows everything. */
@@ -231,8 +230,9 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   accept(): [conn: Socket<Name>, address: AddressOf<Name>] {
     const fd = shim.bs_accept(this.#handle.fd, this.#family === AF_ALG ? 0 : 1, io, this.#timeout);
     if (fd < 0) throw systemError("accept", fd);
-    const address = this.#address();
-    return [this.#sibling(fd, "accept"), address];
+    // The socket first: whatever goes wrong with the address, the descriptor has an owner.
+    const conn = adopt(fd, this.#family, this.#type, this.#proto) as Socket<Name>;
+    return [conn, this.#address()];
   }
 
   /**
@@ -526,7 +526,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * Receives data; see recv(2).
    *
    * What is returned is new memory, as large as what came. Above a few KiB that is most of the cost, because no cache
-   * holds it: {@link recvInto} a view that is used again takes less than half the time.
+   * holds it: {@link recvInto} a view that is used again takes half the time or less.
    *
    * @param bufsize - The most bytes to return.
    * @param flags - `MSG_*`.
@@ -802,19 +802,6 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   /** The sender's address that the last receive left. */
   #sender(): SenderOf<Name> {
     return decodeName(this.#proto) as SenderOf<Name>;
-  }
-
-  /** A connection of this listening socket. */
-  #sibling(fd: number, syscall: string): Socket<Name> {
-    const timeout = defaultTimeout ?? FOREVER;
-    if (timeout !== FOREVER) {
-      const r = shim.bs_set_blocking(fd, 0);
-      if (r < 0) {
-        shim.bs_close(fd);
-        throw systemError(syscall, r);
-      }
-    }
-    return new Socket(new Made(fd, this.#family, this.#type, this.#proto, timeout)) as Socket<Name>;
   }
 
   /** Shows what a person wants to know: the names of its constants, and both addresses. */

@@ -270,7 +270,7 @@ test.each([null, 5])("sendto waits on for a full Unix receiver, with timeout %p"
   receiver.bind(folder.file("full"));
   const sender = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
   fillReceiver(folder.file("full"));
-  using reader = peer(
+  using _ = peer(
     async (net) => {
       await Bun.sleep(60);
       new net.Socket({ fileno: 3 }).recv(10);
@@ -279,7 +279,6 @@ test.each([null, 5])("sendto waits on for a full Unix receiver, with timeout %p"
     [],
     [receiver],
   );
-  expect(reader.process.pid).toBeGreaterThan(0);
   bounded(sender).settimeout(timeout);
   await inTheStorm(() => expect(sender.sendto("late", folder.file("full"))).toBe(4));
 });

@@ -280,7 +280,7 @@ test("sendall's time is for the whole call: a reader that takes bits does not ex
   const [a, b] = own.pair();
   a.setsockopt(SOL_SOCKET, SO_SNDBUF, 8192);
   b.setsockopt(SOL_SOCKET, SO_RCVBUF, 8192);
-  using reader = peer(
+  using _ = peer(
     async (net) => {
       const sock = new net.Socket({ fileno: 3 });
       while (sock.recv(3000).length > 0) await Bun.sleep(10);
@@ -288,7 +288,6 @@ test("sendall's time is for the whole call: a reader that takes bits does not ex
     [],
     [b],
   );
-  expect(reader.process.pid).toBeGreaterThan(0);
   a.settimeout(5);
   a.sendall(Buffer.alloc(100_000)); // by now the reader reads
   a.settimeout(0.3);
@@ -318,7 +317,7 @@ test("a receiver that gets room lets a waiting sendto go on", () => {
   receiver.bind(folder.file("slow"));
   const sender = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
   fillReceiver(folder.file("slow"));
-  using reader = peer(
+  using _ = peer(
     async (net) => {
       await Bun.sleep(100);
       new net.Socket({ fileno: 3 }).recv(10);
@@ -327,7 +326,6 @@ test("a receiver that gets room lets a waiting sendto go on", () => {
     [],
     [receiver],
   );
-  expect(reader.process.pid).toBeGreaterThan(0);
   sender.settimeout(5);
   const ms = elapsed(() => expect(sender.sendto("z", folder.file("slow"))).toBe(1));
   expect(ms).toBeGreaterThan(50);
@@ -337,7 +335,7 @@ test("a receiver that gets room lets a waiting sendto go on", () => {
 test("data that comes in time is received, and the timeout stays", () => {
   using own = new Sockets();
   const [a, b] = own.tcp();
-  using sender = peer(
+  using _ = peer(
     async (net) => {
       await Bun.sleep(60);
       new net.Socket({ fileno: 3 }).sendall("in time");
@@ -345,7 +343,6 @@ test("data that comes in time is received, and the timeout stays", () => {
     [],
     [b],
   );
-  expect(sender.process.pid).toBeGreaterThan(0);
   a.settimeout(4);
   expect(elapsed(() => expect(a.recv(100).toString()).toBe("in time"))).toBeGreaterThan(50);
   expect(a.gettimeout()).toBe(4);
@@ -393,7 +390,7 @@ test("what is ready is taken without waiting, even when no time is left for that
 test("a blocking socket waits for as long as it takes", () => {
   using own = new Sockets();
   const [a, b] = own.pair();
-  using sender = peer(
+  using _ = peer(
     async (net) => {
       await Bun.sleep(150);
       new net.Socket({ fileno: 3 }).sendall("at last");
@@ -401,7 +398,6 @@ test("a blocking socket waits for as long as it takes", () => {
     [],
     [b],
   );
-  expect(sender.process.pid).toBeGreaterThan(0);
   bounded(a).settimeout(null);
   expect(elapsed(() => expect(a.recv(100).toString()).toBe("at last"))).toBeGreaterThan(140);
 });

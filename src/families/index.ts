@@ -19,16 +19,13 @@ export interface AddressTypes {
 }
 
 /** The sender's address that comes with what is received: that of an unnamed Unix socket is `null`. */
-export interface SenderTypes {
-  AF_INET: InetAddress;
-  AF_INET6: Inet6Address;
+export interface SenderTypes extends Omit<AddressTypes, "AF_UNIX" | "other"> {
   AF_UNIX: UnixAddress | null;
   other: OtherAddress | null;
 }
 
-/** The address that each family's sockets take. */
-export interface AddressArguments {
-  AF_INET: InetAddress;
+/** The address that each family's sockets take: what they give, and more where it is said here. */
+export interface AddressArguments extends Omit<AddressTypes, "AF_INET6" | "AF_UNIX" | "other"> {
   AF_INET6: Inet6AddressLike;
   AF_UNIX: UnixAddress | NodeJS.ArrayBufferView | ArrayBufferLike;
   other: readonly [family: number, data: BytesLike];
