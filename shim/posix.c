@@ -111,6 +111,8 @@ static size_t at_most(uint64_t length, int32_t max) {
 /* A result is an i32: no call moves more than that at once (Linux's own limit is a page less). */
 static size_t clamp(uint64_t length) { return length > INT_MAX ? INT_MAX : (size_t)length; }
 
+int32_t bs_start(void) { return BS_VERSION; }
+
 /* ---- A socket's life ---- */
 
 #if !defined(SOCK_CLOEXEC)
@@ -305,7 +307,20 @@ int32_t bs_setsockopt_null(int32_t fd, int32_t level, int32_t option, int32_t le
 
 int32_t bs_ioctl_int(int32_t fd, uint32_t request, int32_t value) { return result(ioctl(fd, request, (long)value)); }
 
-int32_t bs_ioctl(int32_t fd, uint32_t request, void *argument) { return result(ioctl(fd, request, argument)); }
+int32_t bs_ioctl(int32_t fd, uint32_t request, void *argument, int32_t length) {
+  (void)length; /* the request says it */
+  return result(ioctl(fd, request, argument));
+}
+
+int32_t bs_share(int32_t fd, uint32_t pid, void *out, uint64_t length) {
+  (void)fd, (void)pid, (void)out, (void)length;
+  return -ENOSYS;
+}
+
+int32_t bs_fromshare(const void *info, uint64_t length, struct bs_io *io) {
+  (void)info, (void)length, (void)io;
+  return -ENOSYS;
+}
 
 /* ---- Data ---- */
 
@@ -684,12 +699,12 @@ int32_t bs_if_indextoname(uint32_t index, void *out, uint64_t length) {
   return if_indextoname(index, out) ? (int32_t)strlen(out) : -errno;
 }
 
-int32_t bs_inet_pton(int32_t family, const char *text, void *address) {
-  return result(inet_pton(family, text, address));
+int32_t bs_inet_pton(int32_t version, const char *text, void *address) {
+  return result(inet_pton(version == 4 ? AF_INET : AF_INET6, text, address));
 }
 
-int32_t bs_inet_ntop(int32_t family, const void *address, void *out, uint64_t length) {
-  return inet_ntop(family, address, out, (socklen_t)length) ? (int32_t)strlen(out) : -errno;
+int32_t bs_inet_ntop(int32_t version, const void *address, void *out, uint64_t length) {
+  return inet_ntop(version == 4 ? AF_INET : AF_INET6, address, out, (socklen_t)length) ? (int32_t)strlen(out) : -errno;
 }
 
 int32_t bs_inet_aton(const char *text, void *address) {
@@ -701,8 +716,19 @@ int32_t bs_inet_aton(const char *text, void *address) {
 
 /* ---- Texts of errors ---- */
 
-const char *bs_strerror(int32_t error) { return strerror(error); }
+static int32_t put_text(const char *text, void *out, uint64_t length) {
+  size_t n = strlen(text);
+  if (n > length) n = (size_t)length;
+  memcpy(out, text, n);
+  return (int32_t)n;
+}
 
-const char *bs_gai_strerror(int32_t failure) { return gai_strerror(failure); }
+int32_t bs_strerror(int32_t error, void *out, uint64_t length) { return put_text(strerror(error), out, length); }
 
-const char *bs_hstrerror(int32_t failure) { return hstrerror(failure); }
+int32_t bs_gai_strerror(int32_t failure, void *out, uint64_t length) {
+  return put_text(gai_strerror(failure), out, length);
+}
+
+int32_t bs_hstrerror(int32_t failure, void *out, uint64_t length) {
+  return put_text(hstrerror(failure), out, length);
+}

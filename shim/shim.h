@@ -4,6 +4,8 @@
  * A function is one system call (or one call of the C library's resolver) with its EINTR retry and its deadline.
  * It decides nothing and keeps nothing: all memory is the caller's, passed at every call.
  *
+ * Every platform's library has every function; what its system lacks fails with ENOSYS (Windows: WSAEOPNOTSUPP).
+ *
  * Results   i32. Zero or positive: the call's own result. Negative: -errno, or BS_TIMED_OUT.
  * timeout   Seconds. Negative: the descriptor is blocking, the kernel waits. Zero: it is non-blocking, nothing waits.
  *           Positive: it is non-blocking, and the call is tried first, then waits for readiness until that long after
@@ -53,6 +55,12 @@ struct bs_item {
   int32_t length;
 };
 
+/* Which promises these are: a library that was built from another shim.h says another number. */
+#define BS_VERSION 1
+
+/* Called once by each thread before anything else: the version, or -errno where the system's sockets do not start. */
+BS_EXPORT int32_t bs_start(void);
+
 /* ---- A socket's life. New descriptors are never inheritable: atomically so wherever the system can. ---- */
 
 /* socket(2). `type` may carry SOCK_NONBLOCK and SOCK_CLOEXEC where they exist. */
@@ -89,7 +97,13 @@ BS_EXPORT int32_t bs_setsockopt(int32_t fd, int32_t level, int32_t option, const
 /* optval is NULL, optlen is `length`. */
 BS_EXPORT int32_t bs_setsockopt_null(int32_t fd, int32_t level, int32_t option, int32_t length);
 BS_EXPORT int32_t bs_ioctl_int(int32_t fd, uint32_t request, int32_t value);
-BS_EXPORT int32_t bs_ioctl(int32_t fd, uint32_t request, void *argument);
+/* `argument` has `length` bytes of the caller's, which may be read and written; behind them is room that the system may
+ * write to by mistake. The result is the system's own; on Windows, how many bytes it wrote. */
+BS_EXPORT int32_t bs_ioctl(int32_t fd, uint32_t request, void *argument, int32_t length);
+/* Windows: a description of the socket (WSAPROTOCOL_INFOW) with which the process `pid` can open it; its length. */
+BS_EXPORT int32_t bs_share(int32_t fd, uint32_t pid, void *out, uint64_t length);
+/* Windows: opens what bs_share described; the new descriptor. io as of bs_describe. */
+BS_EXPORT int32_t bs_fromshare(const void *info, uint64_t length, struct bs_io *io);
 
 /* ---- Data ---- */
 
@@ -147,15 +161,15 @@ BS_EXPORT int32_t bs_sethostname(const void *name, uint64_t length);
 BS_EXPORT int32_t bs_if_nameindex(void *out, uint64_t length);
 BS_EXPORT int32_t bs_if_nametoindex(const char *name);
 BS_EXPORT int32_t bs_if_indextoname(uint32_t index, void *out, uint64_t length);
-/* Text to bytes: 1, or 0 where the text is no address. Bytes to text: the text's length. */
-BS_EXPORT int32_t bs_inet_pton(int32_t family, const char *text, void *address);
-BS_EXPORT int32_t bs_inet_ntop(int32_t family, const void *address, void *out, uint64_t length);
+/* Text to bytes: 1, or 0 where the text is no address. Bytes to text: the text's length. `version` is 4 or 6. */
+BS_EXPORT int32_t bs_inet_pton(int32_t version, const char *text, void *address);
+BS_EXPORT int32_t bs_inet_ntop(int32_t version, const void *address, void *out, uint64_t length);
 BS_EXPORT int32_t bs_inet_aton(const char *text, void *address);
 
-/* ---- Texts of errors, in the C library's words ---- */
+/* ---- Texts of errors, in the system's words: UTF-8 without a NUL; the text's length ---- */
 
-BS_EXPORT const char *bs_strerror(int32_t error);
-BS_EXPORT const char *bs_gai_strerror(int32_t failure);
-BS_EXPORT const char *bs_hstrerror(int32_t failure);
+BS_EXPORT int32_t bs_strerror(int32_t error, void *out, uint64_t length);
+BS_EXPORT int32_t bs_gai_strerror(int32_t failure, void *out, uint64_t length);
+BS_EXPORT int32_t bs_hstrerror(int32_t failure, void *out, uint64_t length);
 
 #endif

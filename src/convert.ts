@@ -141,7 +141,7 @@ function addressLength(family: unknown, syscall: string): number {
  */
 export function inet_pton(family: number, host: string): Buffer {
   const address = Buffer.alloc(addressLength(family, "inet_pton"));
-  if (shim.bs_inet_pton(family, text(host, "host"), address) !== 1) {
+  if (shim.bs_inet_pton(family === AF_INET ? 4 : 6, text(host, "host"), address) !== 1) {
     throw invalid("inet_pton", "illegal IP address string", host);
   }
   return address;
@@ -165,7 +165,7 @@ export function inet_ntop(family: number, packed: BytesLike): string {
   const given = byteLengthOf(view);
   if (given !== length) throw wrongValue("packed", `${length} bytes`, `${given} bytes`);
   const out = Buffer.alloc(64);
-  const n = shim.bs_inet_ntop(family, view, out, out);
+  const n = shim.bs_inet_ntop(family === AF_INET ? 4 : 6, view, out, out);
   if (n < 0) throw systemError("inet_ntop", n);
   return out.toString("latin1", 0, n);
 }

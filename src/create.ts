@@ -228,7 +228,7 @@ export function createServer(address: unknown, given?: ServerOptions): Socket {
     if (family !== AF_INET6) throw wrongValue("options.dualstackIPv6", "false unless the family is AF_INET6", true);
     if (!hasDualstackIPv6()) throw wrongValue("options.dualstackIPv6", "false: this platform lacks it", true);
   }
-  familyOf(family).encode(address, "bind", 0); // wrong, it shall be found before a socket is opened
+  familyOf(family).encode(address, "bind", 0, -1); // wrong, it shall be found before a socket is opened
   const sock = new Socket(family, SOCK_STREAM);
   try {
     // On Windows SO_REUSEADDR would let two servers take the same port at the same time.

@@ -174,6 +174,13 @@ export function formatAddress(address: unknown): string {
   return String(address);
 }
 
+const text = Buffer.alloc(512);
+
+/** What the system says of an error's number. */
+function textOf(ask: (number: number, out: Buffer, length: Buffer) => number, number: number): string {
+  return text.toString("utf8", 0, ask(number, text, text));
+}
+
 /**
  * The error for a negative result of the shim.
  *
@@ -187,7 +194,7 @@ export function systemError(syscall: string, result: number, address?: unknown):
   }
   const errno = -result;
   const code = Errno[errno] ?? `E${errno}`;
-  const reason = shim.bs_strerror(errno) ?? "Unknown error";
+  const reason = textOf(shim.bs_strerror, errno);
   return new (subclasses[code] ?? OSError)({ errno, code, syscall, reason, address });
 }
 
@@ -224,7 +231,7 @@ const resolverFailures: Record<string, number> = {
 export function resolverError(syscall: string, result: number, failure: number, address?: unknown): OSError {
   if (failure === 0) return systemError(syscall, result, address);
   const code = Object.keys(resolverFailures).find((name) => resolverFailures[name] === failure) ?? `EAI_${failure}`;
-  const reason = shim.bs_gai_strerror(failure) ?? "Unknown error";
+  const reason = textOf(shim.bs_gai_strerror, failure);
   return new gaierror({ errno: failure, code, syscall, reason, address });
 }
 
@@ -233,6 +240,6 @@ export function hostError(syscall: string, result: number, failure: number, addr
   // NETDB_INTERNAL (-1): the reason is in errno.
   if (failure <= 0) return systemError(syscall, result, address);
   const code = ["HOST_NOT_FOUND", "TRY_AGAIN", "NO_RECOVERY", "NO_DATA"][failure - 1] ?? `H_${failure}`;
-  const reason = shim.bs_hstrerror(failure) ?? "Unknown resolver error";
+  const reason = textOf(shim.bs_hstrerror, failure);
   return new herror({ errno: failure, code, syscall, reason, address });
 }

@@ -247,7 +247,7 @@ function hostEntry(answer: Buffer | number, syscall: string, address: string): H
     const length = answer.readInt32LE(at + 4);
     const value = answer.subarray(at + 8, at + 8 + length);
     if (family === 0) names.push(value.toString());
-    else addresses.push(text.toString("latin1", 0, shim.bs_inet_ntop(family, value, text, text)));
+    else addresses.push(text.toString("latin1", 0, shim.bs_inet_ntop(family === AF_INET ? 4 : 6, value, text, text)));
     at += 8 + ((length + 3) & ~3);
   }
   const [official = "", ...aliases] = names;

@@ -18,6 +18,8 @@ if (!existsSync(library)) {
 
 /** The shim's functions. Negative results are `-errno`, or {@link TIMED_OUT}. */
 export const shim = dlopen(library, {
+  bs_start: { args: [], returns: "i32" },
+
   bs_socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   bs_socketpair: { args: ["i32", "i32", "i32", "buffer"], returns: "i32" },
   bs_describe: { args: ["i32", "i32", "buffer"], returns: "i32" },
@@ -40,7 +42,9 @@ export const shim = dlopen(library, {
   bs_setsockopt: { args: ["i32", "i32", "i32", "buffer", "buffer_length"], returns: "i32" },
   bs_setsockopt_null: { args: ["i32", "i32", "i32", "i32"], returns: "i32" },
   bs_ioctl_int: { args: ["i32", "u32", "i32"], returns: "i32" },
-  bs_ioctl: { args: ["i32", "u32", "buffer"], returns: "i32" },
+  bs_ioctl: { args: ["i32", "u32", "buffer", "i32"], returns: "i32" },
+  bs_share: { args: ["i32", "u32", "buffer", "buffer_length"], returns: "i32" },
+  bs_fromshare: { args: ["buffer", "buffer_length", "buffer"], returns: "i32" },
 
   bs_recv: { args: ["i32", "buffer", "buffer_length", "i32", "i32", "f64"], returns: "i32" },
   bs_recvfrom: { args: ["i32", "buffer", "buffer_length", "i32", "i32", "buffer", "f64"], returns: "i32" },
@@ -108,9 +112,9 @@ export const shim = dlopen(library, {
   bs_inet_ntop: { args: ["i32", "buffer", "buffer", "buffer_length"], returns: "i32" },
   bs_inet_aton: { args: ["cstring", "buffer"], returns: "i32" },
 
-  bs_strerror: { args: ["i32"], returns: "cstring" },
-  bs_gai_strerror: { args: ["i32"], returns: "cstring" },
-  bs_hstrerror: { args: ["i32"], returns: "cstring" },
+  bs_strerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
+  bs_gai_strerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
+  bs_hstrerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
 }).symbols;
 
 /** The result of a call whose deadline passed (BS_TIMED_OUT). */

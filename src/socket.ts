@@ -242,7 +242,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @throws OSError: EADDRINUSE, EADDRNOTAVAIL, EACCES; ENAMETOOLONG for a path; gaierror for a name of no host.
    */
   bind(address: AddressArgument<Name>): void {
-    const length = familyOf(this.#family).encode(address, "bind", this.#proto);
+    const length = familyOf(this.#family).encode(address, "bind", this.#proto, this.#handle.fd);
     const r = shim.bs_bind(this.#handle.fd, outName, length);
     if (r < 0) throw systemError("bind", r, address);
   }
@@ -277,7 +277,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    *   non-blocking; TimeoutError; gaierror for a name of no host.
    */
   connect(address: AddressArgument<Name>): void {
-    const length = familyOf(this.#family).encode(address, "connect", this.#proto);
+    const length = familyOf(this.#family).encode(address, "connect", this.#proto, this.#handle.fd);
     const r = shim.bs_connect(this.#handle.fd, outName, length, this.#timeout);
     if (r < 0) throw systemError("connect", r, address);
   }
@@ -289,7 +289,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @throws TypeError, RangeError, gaierror: what is no error of connect(2).
    */
   connectEx(address: AddressArgument<Name>): number {
-    const length = familyOf(this.#family).encode(address, "connect", this.#proto);
+    const length = familyOf(this.#family).encode(address, "connect", this.#proto, this.#handle.fd);
     const r = shim.bs_connect(this.#handle.fd, outName, length, this.#timeout);
     return r === TIMED_OUT ? EAGAIN : Math.abs(r);
   }
@@ -460,7 +460,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
       const own = bytesOf(writable(argument, "argument"));
       const copy = new Uint8Array(own.length + 16384);
       copy.set(own);
-      r = shim.bs_ioctl(this.#handle.fd, number, copy);
+      r = shim.bs_ioctl(this.#handle.fd, number, copy, own.length);
       if (r >= 0) own.set(copy.subarray(0, own.length));
     }
     if (r < 0) throw systemError("ioctl", r);
@@ -707,7 +707,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const address = arguments.length > 2 ? third : second;
     const f = arguments.length > 2 ? bits(second, "flags") : 0;
     const view = bytes(data, "data");
-    const length = familyOf(this.#family).encode(address, "sendto", this.#proto);
+    const length = familyOf(this.#family).encode(address, "sendto", this.#proto, this.#handle.fd);
     present(view, "data"); // a getter of the address may have taken its memory
     const n = shim.bs_sendto(this.#handle.fd, view, view, f, outName, length, this.#timeout);
     if (n < 0) throw systemError("sendto", n, address);
@@ -735,7 +735,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const connected = address === null || address === undefined;
     const pieces = views(given);
     const { records, control } = messages.length === 0 ? nothing : packControl(messages);
-    const length = connected ? 0 : familyOf(this.#family).encode(address, "sendmsg", this.#proto);
+    const length = connected ? 0 : familyOf(this.#family).encode(address, "sendmsg", this.#proto, this.#handle.fd);
     // From here on nothing of the caller's runs; a getter of the address may have taken a view's memory.
     if (!connected) views(pieces);
     const only = pieces.length === 1 ? pieces[0]! : noBytes;

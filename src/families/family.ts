@@ -17,9 +17,10 @@ export interface Family {
    * @param address - What the caller gave.
    * @param syscall - The call that the address is for, for errors.
    * @param proto - The socket's protocol, on which some families' addresses depend.
+   * @param fd - The socket's descriptor, for families whose names the system itself has to look up; -1 where there is none.
    * @returns How many bytes the name has.
    */
-  encode(address: unknown, syscall: string, proto: number): number;
+  encode(address: unknown, syscall: string, proto: number, fd: number): number;
   /**
    * Unpacks a name. Every byte up to `length` was written by the system, none behind it.
    *

@@ -36,7 +36,7 @@ function resolve(host: unknown): number {
   if (host === "") return 0;
   if (host === "<broadcast>") return 0xffff_ffff;
   const name = hostName(host, "address[0]");
-  if (shim.bs_inet_pton(AF_INET, name, packed) === 1) {
+  if (shim.bs_inet_pton(4, name, packed) === 1) {
     if (numeric.size >= NUMERIC_MAX) numeric.clear();
     numeric.set(host, packed.getUint32(0));
     return packed.getUint32(0);

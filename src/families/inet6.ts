@@ -41,7 +41,7 @@ function resolve(host: unknown): { bytes: Uint8Array; scope: number } {
   if (host === "") return { bytes: unspecified, scope: 0 };
   const name = hostName(host, "address[0]");
   const bytes = new Uint8Array(16);
-  if (shim.bs_inet_pton(AF_INET6, name, bytes) === 1) {
+  if (shim.bs_inet_pton(6, name, bytes) === 1) {
     if (numeric.size >= NUMERIC_MAX) numeric.clear();
     numeric.set(host, bytes);
     return { bytes, scope: 0 };
@@ -76,7 +76,7 @@ export const inet6: Family = {
   decode(name, length) {
     if (length < SCOPE) return undefined;
     const view = new DataView(name.buffer, name.byteOffset);
-    const written = shim.bs_inet_ntop(AF_INET6, name.subarray(ADDRESS, ADDRESS + 16), text, text);
+    const written = shim.bs_inet_ntop(6, name.subarray(ADDRESS, ADDRESS + 16), text, text);
     // RFC 2553's older structure ends before the scope.
     const scopeId = length < LENGTH ? 0 : view.getUint32(SCOPE, true);
     return [
