@@ -52,7 +52,8 @@ await Bun.build({
 const transpiler = new Bun.Transpiler({ loader: "ts" });
 for (const name of apart) {
   const source = await Bun.file(join(project, "src", `${name}.ts`)).text();
-  await Bun.write(at("lib", `${name}.js`), transpiler.transformSync(source));
+  // The first line tells Bun that there is nothing left to transpile.
+  await Bun.write(at("lib", `${name}.js`), `// @bun\n${transpiler.transformSync(source)}`);
 }
 
 await $`${process.execPath} x tsc -p ${join(import.meta.dir, "declarations.json")} --outDir ${at("lib")}`;
