@@ -9,7 +9,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { bufferOf, byteLengthOf } from "./args.ts";
 
-const library = join(import.meta.dir, "..", "shim", "lib", `${process.platform}-${process.arch}.${suffix}`);
+// The variable names another library, such as one that is under test.
+const library =
+  process.env["BERKELEY_SOCKETS_LIBRARY"] ??
+  join(import.meta.dir, "..", "shim", "lib", `${process.platform}-${process.arch}.${suffix}`);
 if (!existsSync(library)) {
   throw new Error(
     `berkeley-sockets has no library for ${process.platform} ${process.arch} at ${library}: run \`bun run build\``,
