@@ -10,16 +10,15 @@ export type ConstantMap<Name extends string> = { readonly [name in Name]: number
   readonly [value: number]: Name | undefined;
 };
 
-const column = /* @__PURE__ */ (() =>
-  ["linux", "darwin", "win32", "freebsd", "netbsd"].indexOf(
-    process.platform === "android" ? "linux" : process.platform,
-  ))();
+const linux = process.platform === "linux" || process.platform === "android";
+const darwin = process.platform === "darwin";
+const win32 = process.platform === "win32";
+const freebsd = process.platform === "freebsd";
+const netbsd = process.platform === "netbsd";
 
-// The arguments are the values on Linux, macOS, Windows, FreeBSD and NetBSD; those left out at the end are undefined.
-// The result may be undefined although its type says otherwise: as node:os does with its constants, so that code which
-// runs on one platform need not ask.
-const pick = <Constant extends number | string>(...values: (number | string | undefined)[]): Constant =>
-  values[column] as Constant;
+// What a platform lacks is undefined although its type says otherwise: as node:os does with its constants, so that code
+// which runs on one platform need not ask.
+const none = undefined as never;
 
 // The first of several names of one value is the one that is found by value.
 function enumerate<Name extends string>(constants: Record<Name, number>): ConstantMap<Name> {
@@ -35,256 +34,264 @@ function enumerate<Name extends string>(constants: Record<Name, number>): Consta
 // Address families
 
 /** Address family. See socket(2). No platform here has it. */
-export const AF_AAL5: FamilyNumber<"AF_AAL5"> = /* @__PURE__ */ pick();
+export const AF_AAL5: FamilyNumber<"AF_AAL5"> = none;
 
 /** Address family: the kernel's cryptography. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const AF_ALG: FamilyNumber<"AF_ALG"> = /* @__PURE__ */ pick(38);
+export const AF_ALG: FamilyNumber<"AF_ALG"> = (linux ? 38 : none) as FamilyNumber<"AF_ALG">;
 
 /** Address family: AppleTalk. See ddp(7). */
-export const AF_APPLETALK: FamilyNumber<"AF_APPLETALK"> = /* @__PURE__ */ pick(5, 16, 16, 16, 16);
+export const AF_APPLETALK: FamilyNumber<"AF_APPLETALK"> = (linux ? 5 : 16) as FamilyNumber<"AF_APPLETALK">;
 
 /** Address family. See socket(2). FreeBSD, NetBSD only. */
-export const AF_ARP: FamilyNumber<"AF_ARP"> = /* @__PURE__ */ pick(undefined, undefined, undefined, 35, 28);
+export const AF_ARP: FamilyNumber<"AF_ARP"> = (freebsd ? 35 : netbsd ? 28 : none) as FamilyNumber<"AF_ARP">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_ASH: FamilyNumber<"AF_ASH"> = /* @__PURE__ */ pick(18);
+export const AF_ASH: FamilyNumber<"AF_ASH"> = (linux ? 18 : none) as FamilyNumber<"AF_ASH">;
 
 /** Address family. See socket(2). Windows, FreeBSD only. */
-export const AF_ATM: FamilyNumber<"AF_ATM"> = /* @__PURE__ */ pick(undefined, undefined, 22, 30);
+export const AF_ATM: FamilyNumber<"AF_ATM"> = (win32 ? 22 : freebsd ? 30 : none) as FamilyNumber<"AF_ATM">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_ATMPVC: FamilyNumber<"AF_ATMPVC"> = /* @__PURE__ */ pick(8);
+export const AF_ATMPVC: FamilyNumber<"AF_ATMPVC"> = (linux ? 8 : none) as FamilyNumber<"AF_ATMPVC">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_ATMSVC: FamilyNumber<"AF_ATMSVC"> = /* @__PURE__ */ pick(20);
+export const AF_ATMSVC: FamilyNumber<"AF_ATMSVC"> = (linux ? 20 : none) as FamilyNumber<"AF_ATMSVC">;
 
 /** Address family: amateur radio AX.25. See ax25(4). Linux only. */
-export const AF_AX25: FamilyNumber<"AF_AX25"> = /* @__PURE__ */ pick(3);
+export const AF_AX25: FamilyNumber<"AF_AX25"> = (linux ? 3 : none) as FamilyNumber<"AF_AX25">;
 
 /** Address family. See socket(2). Windows only. */
-export const AF_BAN: FamilyNumber<"AF_BAN"> = /* @__PURE__ */ pick(undefined, undefined, 21);
+export const AF_BAN: FamilyNumber<"AF_BAN"> = (win32 ? 21 : none) as FamilyNumber<"AF_BAN">;
 
 /** Address family: Bluetooth. See https://www.bluez.org/. Linux, Windows, FreeBSD, NetBSD only. */
-export const AF_BLUETOOTH: FamilyNumber<"AF_BLUETOOTH"> = /* @__PURE__ */ pick(31, undefined, 32, 36, 31);
+export const AF_BLUETOOTH: FamilyNumber<"AF_BLUETOOTH"> = (
+  darwin ? none : win32 ? 32 : freebsd ? 36 : 31
+) as FamilyNumber<"AF_BLUETOOTH">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_BRIDGE: FamilyNumber<"AF_BRIDGE"> = /* @__PURE__ */ pick(7);
+export const AF_BRIDGE: FamilyNumber<"AF_BRIDGE"> = (linux ? 7 : none) as FamilyNumber<"AF_BRIDGE">;
 
 /** Address family: Microsoft's name for AF_BLUETOOTH. See https://learn.microsoft.com/windows/win32/bluetooth/bluetooth-and-socket. Windows only. */
-export const AF_BTH: FamilyNumber<"AF_BLUETOOTH"> = /* @__PURE__ */ pick(undefined, undefined, 32);
+export const AF_BTH: FamilyNumber<"AF_BLUETOOTH"> = (win32 ? 32 : none) as FamilyNumber<"AF_BLUETOOTH">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_CAIF: FamilyNumber<"AF_CAIF"> = /* @__PURE__ */ pick(37);
+export const AF_CAIF: FamilyNumber<"AF_CAIF"> = (linux ? 37 : none) as FamilyNumber<"AF_CAIF">;
 
 /** Address family: controller area network, the bus of cars and machines. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const AF_CAN: FamilyNumber<"AF_CAN"> = /* @__PURE__ */ pick(29, undefined, undefined, undefined, 35);
+export const AF_CAN: FamilyNumber<"AF_CAN"> = (linux ? 29 : netbsd ? 35 : none) as FamilyNumber<"AF_CAN">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_CCITT: FamilyNumber<"AF_CCITT"> = /* @__PURE__ */ pick(undefined, 10, 10, 10, 10);
+export const AF_CCITT: FamilyNumber<"AF_CCITT"> = (linux ? none : 10) as FamilyNumber<"AF_CCITT">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_CHAOS: FamilyNumber<"AF_CHAOS"> = /* @__PURE__ */ pick(undefined, 5, 5, 5, 5);
+export const AF_CHAOS: FamilyNumber<"AF_CHAOS"> = (linux ? none : 5) as FamilyNumber<"AF_CHAOS">;
 
 /** Address family. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const AF_COIP: FamilyNumber<"AF_COIP"> = /* @__PURE__ */ pick(undefined, 20, undefined, 20, 20);
+export const AF_COIP: FamilyNumber<"AF_COIP"> = (linux || win32 ? none : 20) as FamilyNumber<"AF_COIP">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_DATAKIT: FamilyNumber<"AF_DATAKIT"> = /* @__PURE__ */ pick(undefined, 9, 9, 9, 9);
+export const AF_DATAKIT: FamilyNumber<"AF_DATAKIT"> = (linux ? none : 9) as FamilyNumber<"AF_DATAKIT">;
 
 /** Address family: DECnet. See socket(2). */
 export const AF_DECnet: FamilyNumber<"AF_DECnet"> = 12 as FamilyNumber<"AF_DECnet">;
 
 /** Address family: packets diverted by a firewall. See divert(4). FreeBSD only. */
-export const AF_DIVERT: FamilyNumber<"AF_DIVERT"> = /* @__PURE__ */ pick(undefined, undefined, undefined, 44);
+export const AF_DIVERT: FamilyNumber<"AF_DIVERT"> = (freebsd ? 44 : none) as FamilyNumber<"AF_DIVERT">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_DLI: FamilyNumber<"AF_DLI"> = /* @__PURE__ */ pick(undefined, 13, 13, 13, 13);
+export const AF_DLI: FamilyNumber<"AF_DLI"> = (linux ? none : 13) as FamilyNumber<"AF_DLI">;
 
 /** Address family. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const AF_E164: FamilyNumber<"AF_E164"> = /* @__PURE__ */ pick(undefined, 28, undefined, 26, 26);
+export const AF_E164: FamilyNumber<"AF_E164"> = (linux || win32 ? none : darwin ? 28 : 26) as FamilyNumber<"AF_E164">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_ECMA: FamilyNumber<"AF_ECMA"> = /* @__PURE__ */ pick(undefined, 8, 8, 8, 8);
+export const AF_ECMA: FamilyNumber<"AF_ECMA"> = (linux ? none : 8) as FamilyNumber<"AF_ECMA">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_ECONET: FamilyNumber<"AF_ECONET"> = /* @__PURE__ */ pick(19);
+export const AF_ECONET: FamilyNumber<"AF_ECONET"> = (linux ? 19 : none) as FamilyNumber<"AF_ECONET">;
 
 /** Address family. See socket(2). NetBSD only. */
-export const AF_ETHER: FamilyNumber<"AF_ETHER"> = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 36);
+export const AF_ETHER: FamilyNumber<"AF_ETHER"> = (netbsd ? 36 : none) as FamilyNumber<"AF_ETHER">;
 
 /** Address family: another name for AF_UNIX. See unix(7). Linux only. */
-export const AF_FILE: FamilyNumber<"AF_UNIX"> = /* @__PURE__ */ pick(1);
+export const AF_FILE: FamilyNumber<"AF_UNIX"> = (linux ? 1 : none) as FamilyNumber<"AF_UNIX">;
 
 /** Address family. See socket(2). Windows only. */
-export const AF_FIREFOX: FamilyNumber<"AF_FIREFOX"> = /* @__PURE__ */ pick(undefined, undefined, 19);
+export const AF_FIREFOX: FamilyNumber<"AF_FIREFOX"> = (win32 ? 19 : none) as FamilyNumber<"AF_FIREFOX">;
 
 /** Address family: Hyper-V sockets between host and virtual machine. See socket(2). Windows, FreeBSD only. */
-export const AF_HYPERV: FamilyNumber<"AF_HYPERV"> = /* @__PURE__ */ pick(undefined, undefined, 34, 43);
+export const AF_HYPERV: FamilyNumber<"AF_HYPERV"> = (win32 ? 34 : freebsd ? 43 : none) as FamilyNumber<"AF_HYPERV">;
 
 /** Address family: InfiniBand native addresses. See socket(2). Linux only. */
-export const AF_IB: FamilyNumber<"AF_IB"> = /* @__PURE__ */ pick(27);
+export const AF_IB: FamilyNumber<"AF_IB"> = (linux ? 27 : none) as FamilyNumber<"AF_IB">;
 
 /** Address family. See socket(2). Windows only. */
-export const AF_ICLFXBM: FamilyNumber<"AF_ICLFXBM"> = /* @__PURE__ */ pick(undefined, undefined, 31);
+export const AF_ICLFXBM: FamilyNumber<"AF_ICLFXBM"> = (win32 ? 31 : none) as FamilyNumber<"AF_ICLFXBM">;
 
 /** Address family. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const AF_IEEE80211: FamilyNumber<"AF_IEEE80211"> = /* @__PURE__ */ pick(undefined, 37, undefined, 37, 32);
+export const AF_IEEE80211: FamilyNumber<"AF_IEEE80211"> = (
+  linux || win32 ? none : netbsd ? 32 : 37
+) as FamilyNumber<"AF_IEEE80211">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_IEEE802154: FamilyNumber<"AF_IEEE802154"> = /* @__PURE__ */ pick(36);
+export const AF_IEEE802154: FamilyNumber<"AF_IEEE802154"> = (linux ? 36 : none) as FamilyNumber<"AF_IEEE802154">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_IMPLINK: FamilyNumber<"AF_IMPLINK"> = /* @__PURE__ */ pick(undefined, 3, 3, 3, 3);
+export const AF_IMPLINK: FamilyNumber<"AF_IMPLINK"> = (linux ? none : 3) as FamilyNumber<"AF_IMPLINK">;
 
 /** Address family: IPv4. See ip(7). */
 export const AF_INET: FamilyNumber<"AF_INET"> = 2 as FamilyNumber<"AF_INET">;
 
 /** Address family: IPv6. See ipv6(7). */
-export const AF_INET6: FamilyNumber<"AF_INET6"> = /* @__PURE__ */ pick(10, 30, 23, 28, 24);
+export const AF_INET6: FamilyNumber<"AF_INET6"> = (
+  linux ? 10 : darwin ? 30 : win32 ? 23 : freebsd ? 28 : 24
+) as FamilyNumber<"AF_INET6">;
 
 /** Address family. See socket(2). FreeBSD only. */
-export const AF_INET6_SDP: FamilyNumber<"AF_INET6_SDP"> = /* @__PURE__ */ pick(undefined, undefined, undefined, 42);
+export const AF_INET6_SDP: FamilyNumber<"AF_INET6_SDP"> = (freebsd ? 42 : none) as FamilyNumber<"AF_INET6_SDP">;
 
 /** Address family. See socket(2). FreeBSD only. */
-export const AF_INET_SDP: FamilyNumber<"AF_INET_SDP"> = /* @__PURE__ */ pick(undefined, undefined, undefined, 40);
+export const AF_INET_SDP: FamilyNumber<"AF_INET_SDP"> = (freebsd ? 40 : none) as FamilyNumber<"AF_INET_SDP">;
 
 /** Address family. See socket(2). FreeBSD only. */
-export const AF_IPFWLOG: FamilyNumber<"AF_IPFWLOG"> = /* @__PURE__ */ pick(undefined, undefined, undefined, 46);
+export const AF_IPFWLOG: FamilyNumber<"AF_IPFWLOG"> = (freebsd ? 46 : none) as FamilyNumber<"AF_IPFWLOG">;
 
 /** Address family: Novell's IPX. See socket(2). */
-export const AF_IPX: FamilyNumber<"AF_IPX"> = /* @__PURE__ */ pick(4, 23, 6, 23, 23);
+export const AF_IPX: FamilyNumber<"AF_IPX"> = (linux ? 4 : win32 ? 6 : 23) as FamilyNumber<"AF_IPX">;
 
 /** Address family: infrared. See socket(2). Linux, Windows only. */
-export const AF_IRDA: FamilyNumber<"AF_IRDA"> = /* @__PURE__ */ pick(23, undefined, 26);
+export const AF_IRDA: FamilyNumber<"AF_IRDA"> = (linux ? 23 : win32 ? 26 : none) as FamilyNumber<"AF_IRDA">;
 
 /** Address family: ISDN. See socket(2). Linux, macOS, FreeBSD, NetBSD only. */
-export const AF_ISDN: FamilyNumber<"AF_ISDN"> = /* @__PURE__ */ pick(34, 28, undefined, 26, 26);
+export const AF_ISDN: FamilyNumber<"AF_ISDN"> = (
+  linux ? 34 : darwin ? 28 : win32 ? none : 26
+) as FamilyNumber<"AF_ISDN">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_ISO: FamilyNumber<"AF_ISO"> = /* @__PURE__ */ pick(undefined, 7, 7, 7, 7);
+export const AF_ISO: FamilyNumber<"AF_ISO"> = (linux ? none : 7) as FamilyNumber<"AF_ISO">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_IUCV: FamilyNumber<"AF_IUCV"> = /* @__PURE__ */ pick(32);
+export const AF_IUCV: FamilyNumber<"AF_IUCV"> = (linux ? 32 : none) as FamilyNumber<"AF_IUCV">;
 
 /** Address family: kernel connection multiplexer. See https://docs.kernel.org/networking/kcm.html. Linux only. */
-export const AF_KCM: FamilyNumber<"AF_KCM"> = /* @__PURE__ */ pick(41);
+export const AF_KCM: FamilyNumber<"AF_KCM"> = (linux ? 41 : none) as FamilyNumber<"AF_KCM">;
 
 /** Address family: keys of IPsec. See socket(2). Linux only. */
-export const AF_KEY: FamilyNumber<"AF_KEY"> = /* @__PURE__ */ pick(15);
+export const AF_KEY: FamilyNumber<"AF_KEY"> = (linux ? 15 : none) as FamilyNumber<"AF_KEY">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_LAT: FamilyNumber<"AF_LAT"> = /* @__PURE__ */ pick(undefined, 14, 14, 14, 14);
+export const AF_LAT: FamilyNumber<"AF_LAT"> = (linux ? none : 14) as FamilyNumber<"AF_LAT">;
 
 /** Address family: link layer addresses, of interfaces. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_LINK: FamilyNumber<"AF_LINK"> = /* @__PURE__ */ pick(undefined, 18, 33, 18, 18);
+export const AF_LINK: FamilyNumber<"AF_LINK"> = (linux ? none : win32 ? 33 : 18) as FamilyNumber<"AF_LINK">;
 
 /** Address family: IEEE 802.2 logical link control. See socket(2). Linux only. */
-export const AF_LLC: FamilyNumber<"AF_LLC"> = /* @__PURE__ */ pick(26);
+export const AF_LLC: FamilyNumber<"AF_LLC"> = (linux ? 26 : none) as FamilyNumber<"AF_LLC">;
 
 /** Address family: POSIX's first name for AF_UNIX. See unix(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const AF_LOCAL: FamilyNumber<"AF_UNIX"> = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
+export const AF_LOCAL: FamilyNumber<"AF_UNIX"> = (win32 ? none : 1) as FamilyNumber<"AF_UNIX">;
 
 /** Address family: management component transport protocol. See https://docs.kernel.org/networking/mctp.html. Linux only. */
-export const AF_MCTP: FamilyNumber<"AF_MCTP"> = /* @__PURE__ */ pick(45);
+export const AF_MCTP: FamilyNumber<"AF_MCTP"> = (linux ? 45 : none) as FamilyNumber<"AF_MCTP">;
 
 /** Address family: multiprotocol label switching. See socket(2). Linux, NetBSD only. */
-export const AF_MPLS: FamilyNumber<"AF_MPLS"> = /* @__PURE__ */ pick(28, undefined, undefined, undefined, 33);
+export const AF_MPLS: FamilyNumber<"AF_MPLS"> = (linux ? 28 : netbsd ? 33 : none) as FamilyNumber<"AF_MPLS">;
 
 /** Address family. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const AF_NATM: FamilyNumber<"AF_NATM"> = /* @__PURE__ */ pick(undefined, 31, undefined, 29, 27);
+export const AF_NATM: FamilyNumber<"AF_NATM"> = (
+  darwin ? 31 : freebsd ? 29 : netbsd ? 27 : none
+) as FamilyNumber<"AF_NATM">;
 
 /** Address family. See socket(2). macOS only. */
-export const AF_NDRV: FamilyNumber<"AF_NDRV"> = /* @__PURE__ */ pick(undefined, 27);
+export const AF_NDRV: FamilyNumber<"AF_NDRV"> = (darwin ? 27 : none) as FamilyNumber<"AF_NDRV">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_NETBEUI: FamilyNumber<"AF_NETBEUI"> = /* @__PURE__ */ pick(13);
+export const AF_NETBEUI: FamilyNumber<"AF_NETBEUI"> = (linux ? 13 : none) as FamilyNumber<"AF_NETBEUI">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD only. */
-export const AF_NETBIOS: FamilyNumber<"AF_NETBIOS"> = /* @__PURE__ */ pick(undefined, 33, 17, 6);
+export const AF_NETBIOS: FamilyNumber<"AF_NETBIOS"> = (
+  darwin ? 33 : win32 ? 17 : freebsd ? 6 : none
+) as FamilyNumber<"AF_NETBIOS">;
 
 /** Address family. See socket(2). FreeBSD only. */
-export const AF_NETGRAPH: FamilyNumber<"AF_NETGRAPH"> = /* @__PURE__ */ pick(undefined, undefined, undefined, 32);
+export const AF_NETGRAPH: FamilyNumber<"AF_NETGRAPH"> = (freebsd ? 32 : none) as FamilyNumber<"AF_NETGRAPH">;
 
 /** Address family: messages to and from the kernel. See netlink(7). Linux, FreeBSD only. */
-export const AF_NETLINK: FamilyNumber<"AF_NETLINK"> = /* @__PURE__ */ pick(16, undefined, undefined, 38);
+export const AF_NETLINK: FamilyNumber<"AF_NETLINK"> = (linux ? 16 : freebsd ? 38 : none) as FamilyNumber<"AF_NETLINK">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_NETROM: FamilyNumber<"AF_NETROM"> = /* @__PURE__ */ pick(6);
+export const AF_NETROM: FamilyNumber<"AF_NETROM"> = (linux ? 6 : none) as FamilyNumber<"AF_NETROM">;
 
 /** Address family: near field communication. See socket(2). Linux only. */
-export const AF_NFC: FamilyNumber<"AF_NFC"> = /* @__PURE__ */ pick(39);
+export const AF_NFC: FamilyNumber<"AF_NFC"> = (linux ? 39 : none) as FamilyNumber<"AF_NFC">;
 
 /** Address family. See socket(2). macOS, Windows, NetBSD only. */
-export const AF_NS: FamilyNumber<"AF_NS"> = /* @__PURE__ */ pick(undefined, 6, 6, undefined, 6);
+export const AF_NS: FamilyNumber<"AF_NS"> = (linux || freebsd ? none : 6) as FamilyNumber<"AF_NS">;
 
 /** Address family. See socket(2). NetBSD only. */
-export const AF_OROUTE: FamilyNumber<"AF_OROUTE"> = /* @__PURE__ */ pick(
-  undefined,
-  undefined,
-  undefined,
-  undefined,
-  17,
-);
+export const AF_OROUTE: FamilyNumber<"AF_OROUTE"> = (netbsd ? 17 : none) as FamilyNumber<"AF_OROUTE">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_OSI: FamilyNumber<"AF_OSI"> = /* @__PURE__ */ pick(undefined, 7, 7, 7, 7);
+export const AF_OSI: FamilyNumber<"AF_OSI"> = (linux ? none : 7) as FamilyNumber<"AF_OSI">;
 
 /** Address family: packets of a network device. See packet(7). Linux only. */
-export const AF_PACKET: FamilyNumber<"AF_PACKET"> = /* @__PURE__ */ pick(17);
+export const AF_PACKET: FamilyNumber<"AF_PACKET"> = (linux ? 17 : none) as FamilyNumber<"AF_PACKET">;
 
 /** Address family: Nokia's Phonet. See https://docs.kernel.org/networking/phonet.html. Linux only. */
-export const AF_PHONET: FamilyNumber<"AF_PHONET"> = /* @__PURE__ */ pick(35);
+export const AF_PHONET: FamilyNumber<"AF_PHONET"> = (linux ? 35 : none) as FamilyNumber<"AF_PHONET">;
 
 /** Address family. See socket(2). macOS only. */
-export const AF_PPP: FamilyNumber<"AF_PPP"> = /* @__PURE__ */ pick(undefined, 34);
+export const AF_PPP: FamilyNumber<"AF_PPP"> = (darwin ? 34 : none) as FamilyNumber<"AF_PPP">;
 
 /** Address family: PPP over other transports. See socket(2). Linux only. */
-export const AF_PPPOX: FamilyNumber<"AF_PPPOX"> = /* @__PURE__ */ pick(24);
+export const AF_PPPOX: FamilyNumber<"AF_PPPOX"> = (linux ? 24 : none) as FamilyNumber<"AF_PPPOX">;
 
 /** Address family. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const AF_PUP: FamilyNumber<"AF_PUP"> = /* @__PURE__ */ pick(undefined, 4, 4, 4, 4);
+export const AF_PUP: FamilyNumber<"AF_PUP"> = (linux ? none : 4) as FamilyNumber<"AF_PUP">;
 
 /** Address family: Qualcomm's router of messages between processors. See socket(2). Linux only. */
-export const AF_QIPCRTR: FamilyNumber<"AF_QIPCRTR"> = /* @__PURE__ */ pick(42);
+export const AF_QIPCRTR: FamilyNumber<"AF_QIPCRTR"> = (linux ? 42 : none) as FamilyNumber<"AF_QIPCRTR">;
 
 /** Address family: reliable datagram sockets. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const AF_RDS: FamilyNumber<"AF_RDS"> = /* @__PURE__ */ pick(21);
+export const AF_RDS: FamilyNumber<"AF_RDS"> = (linux ? 21 : none) as FamilyNumber<"AF_RDS">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_ROSE: FamilyNumber<"AF_ROSE"> = /* @__PURE__ */ pick(11);
+export const AF_ROSE: FamilyNumber<"AF_ROSE"> = (linux ? 11 : none) as FamilyNumber<"AF_ROSE">;
 
 /** Address family: routing messages of the BSDs; on Linux another name for AF_NETLINK. See route(4). Linux, macOS, FreeBSD, NetBSD only. */
-export const AF_ROUTE: FamilyNumber<"AF_ROUTE"> = /* @__PURE__ */ pick(16, 17, undefined, 17, 34);
+export const AF_ROUTE: FamilyNumber<"AF_ROUTE"> = (
+  linux ? 16 : win32 ? none : netbsd ? 34 : 17
+) as FamilyNumber<"AF_ROUTE">;
 
 /** Address family: remote procedure calls of AFS. See https://docs.kernel.org/networking/rxrpc.html. Linux only. */
-export const AF_RXRPC: FamilyNumber<"AF_RXRPC"> = /* @__PURE__ */ pick(33);
+export const AF_RXRPC: FamilyNumber<"AF_RXRPC"> = (linux ? 33 : none) as FamilyNumber<"AF_RXRPC">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_SECURITY: FamilyNumber<"AF_SECURITY"> = /* @__PURE__ */ pick(14);
+export const AF_SECURITY: FamilyNumber<"AF_SECURITY"> = (linux ? 14 : none) as FamilyNumber<"AF_SECURITY">;
 
 /** Address family. See socket(2). macOS, FreeBSD only. */
-export const AF_SIP: FamilyNumber<"AF_SIP"> = /* @__PURE__ */ pick(undefined, 24, undefined, 24);
+export const AF_SIP: FamilyNumber<"AF_SIP"> = (darwin || freebsd ? 24 : none) as FamilyNumber<"AF_SIP">;
 
 /** Address family. See socket(2). FreeBSD only. */
-export const AF_SLOW: FamilyNumber<"AF_SLOW"> = /* @__PURE__ */ pick(undefined, undefined, undefined, 33);
+export const AF_SLOW: FamilyNumber<"AF_SLOW"> = (freebsd ? 33 : none) as FamilyNumber<"AF_SLOW">;
 
 /** Address family: shared memory communications. See af_smc(7). Linux only. */
-export const AF_SMC: FamilyNumber<"AF_SMC"> = /* @__PURE__ */ pick(43);
+export const AF_SMC: FamilyNumber<"AF_SMC"> = (linux ? 43 : none) as FamilyNumber<"AF_SMC">;
 
 /** Address family. See socket(2). */
-export const AF_SNA: FamilyNumber<"AF_SNA"> = /* @__PURE__ */ pick(22, 11, 11, 11, 11);
+export const AF_SNA: FamilyNumber<"AF_SNA"> = (linux ? 22 : 11) as FamilyNumber<"AF_SNA">;
 
 /** Address family: kernel controls and events of macOS. See socket(2). macOS only. */
-export const AF_SYSTEM: FamilyNumber<"AF_SYSTEM"> = /* @__PURE__ */ pick(undefined, 32);
+export const AF_SYSTEM: FamilyNumber<"AF_SYSTEM"> = (darwin ? 32 : none) as FamilyNumber<"AF_SYSTEM">;
 
 /** Address family. See socket(2). Windows only. */
-export const AF_TCNMESSAGE: FamilyNumber<"AF_TCNMESSAGE"> = /* @__PURE__ */ pick(undefined, undefined, 30);
+export const AF_TCNMESSAGE: FamilyNumber<"AF_TCNMESSAGE"> = (win32 ? 30 : none) as FamilyNumber<"AF_TCNMESSAGE">;
 
 /** Address family. See socket(2). Windows only. */
-export const AF_TCNPROCESS: FamilyNumber<"AF_TCNPROCESS"> = /* @__PURE__ */ pick(undefined, undefined, 29);
+export const AF_TCNPROCESS: FamilyNumber<"AF_TCNPROCESS"> = (win32 ? 29 : none) as FamilyNumber<"AF_TCNPROCESS">;
 
 /** Address family: transparent inter-process communication. See https://tipc.io/programming.html. Linux only. */
-export const AF_TIPC: FamilyNumber<"AF_TIPC"> = /* @__PURE__ */ pick(30);
+export const AF_TIPC: FamilyNumber<"AF_TIPC"> = (linux ? 30 : none) as FamilyNumber<"AF_TIPC">;
 
 /** Address family: sockets of this machine, named by paths. See unix(7). */
 export const AF_UNIX: FamilyNumber<"AF_UNIX"> = 1 as FamilyNumber<"AF_UNIX">;
@@ -293,22 +300,22 @@ export const AF_UNIX: FamilyNumber<"AF_UNIX"> = 1 as FamilyNumber<"AF_UNIX">;
 export const AF_UNSPEC: FamilyNumber<"AF_UNSPEC"> = 0 as FamilyNumber<"AF_UNSPEC">;
 
 /** Address family. See socket(2). macOS only. */
-export const AF_UTUN: FamilyNumber<"AF_UTUN"> = /* @__PURE__ */ pick(undefined, 38);
+export const AF_UTUN: FamilyNumber<"AF_UTUN"> = (darwin ? 38 : none) as FamilyNumber<"AF_UTUN">;
 
 /** Address family. See socket(2). Windows only. */
-export const AF_VOICEVIEW: FamilyNumber<"AF_VOICEVIEW"> = /* @__PURE__ */ pick(undefined, undefined, 18);
+export const AF_VOICEVIEW: FamilyNumber<"AF_VOICEVIEW"> = (win32 ? 18 : none) as FamilyNumber<"AF_VOICEVIEW">;
 
 /** Address family: sockets between host and virtual machine. See vsock(7). Linux, macOS only. */
-export const AF_VSOCK: FamilyNumber<"AF_VSOCK"> = /* @__PURE__ */ pick(40, 40);
+export const AF_VSOCK: FamilyNumber<"AF_VSOCK"> = (linux || darwin ? 40 : none) as FamilyNumber<"AF_VSOCK">;
 
 /** Address family. See socket(2). Linux only. */
-export const AF_WANPIPE: FamilyNumber<"AF_WANPIPE"> = /* @__PURE__ */ pick(25);
+export const AF_WANPIPE: FamilyNumber<"AF_WANPIPE"> = (linux ? 25 : none) as FamilyNumber<"AF_WANPIPE">;
 
 /** Address family: ITU-T X.25. See x25(7). Linux only. */
-export const AF_X25: FamilyNumber<"AF_X25"> = /* @__PURE__ */ pick(9);
+export const AF_X25: FamilyNumber<"AF_X25"> = (linux ? 9 : none) as FamilyNumber<"AF_X25">;
 
 /** Address family: packets by shared memory rings. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const AF_XDP: FamilyNumber<"AF_XDP"> = /* @__PURE__ */ pick(44);
+export const AF_XDP: FamilyNumber<"AF_XDP"> = (linux ? 44 : none) as FamilyNumber<"AF_XDP">;
 
 /** Address families by name and by value: `AddressFamily[2]` is `"AF_INET"`. */
 export const AddressFamily = /* @__PURE__ */ enumerate({
@@ -407,244 +414,244 @@ export const AddressFamily = /* @__PURE__ */ enumerate({
 // Protocol families
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_ALG: number = /* @__PURE__ */ pick(38);
+export const PF_ALG: number = linux ? 38 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). */
-export const PF_APPLETALK: number = /* @__PURE__ */ pick(5, 16, 16, 16, 16);
+export const PF_APPLETALK: number = linux ? 5 : 16;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). FreeBSD, NetBSD only. */
-export const PF_ARP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 35, 28);
+export const PF_ARP: number = freebsd ? 35 : netbsd ? 28 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_ASH: number = /* @__PURE__ */ pick(18);
+export const PF_ASH: number = linux ? 18 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Windows, FreeBSD only. */
-export const PF_ATM: number = /* @__PURE__ */ pick(undefined, undefined, 22, 30);
+export const PF_ATM: number = win32 ? 22 : freebsd ? 30 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_ATMPVC: number = /* @__PURE__ */ pick(8);
+export const PF_ATMPVC: number = linux ? 8 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_ATMSVC: number = /* @__PURE__ */ pick(20);
+export const PF_ATMSVC: number = linux ? 20 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_AX25: number = /* @__PURE__ */ pick(3);
+export const PF_AX25: number = linux ? 3 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Windows only. */
-export const PF_BAN: number = /* @__PURE__ */ pick(undefined, undefined, 21);
+export const PF_BAN: number = win32 ? 21 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, Windows, FreeBSD, NetBSD only. */
-export const PF_BLUETOOTH: number = /* @__PURE__ */ pick(31, undefined, 32, 36, 31);
+export const PF_BLUETOOTH: number = darwin ? none : win32 ? 32 : freebsd ? 36 : 31;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_BRIDGE: number = /* @__PURE__ */ pick(7);
+export const PF_BRIDGE: number = linux ? 7 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Windows only. */
-export const PF_BTH: number = /* @__PURE__ */ pick(undefined, undefined, 32);
+export const PF_BTH: number = win32 ? 32 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_CAIF: number = /* @__PURE__ */ pick(37);
+export const PF_CAIF: number = linux ? 37 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, NetBSD only. */
-export const PF_CAN: number = /* @__PURE__ */ pick(29, undefined, undefined, undefined, 35);
+export const PF_CAN: number = linux ? 29 : netbsd ? 35 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_CCITT: number = /* @__PURE__ */ pick(undefined, 10, 10, 10, 10);
+export const PF_CCITT: number = linux ? none : 10;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_CHAOS: number = /* @__PURE__ */ pick(undefined, 5, 5, 5, 5);
+export const PF_CHAOS: number = linux ? none : 5;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const PF_CNT: number = /* @__PURE__ */ pick(undefined, 21, undefined, 21, 21);
+export const PF_CNT: number = linux || win32 ? none : 21;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const PF_COIP: number = /* @__PURE__ */ pick(undefined, 20, undefined, 20, 20);
+export const PF_COIP: number = linux || win32 ? none : 20;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_DATAKIT: number = /* @__PURE__ */ pick(undefined, 9, 9, 9, 9);
+export const PF_DATAKIT: number = linux ? none : 9;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). */
 export const PF_DECnet: number = 12;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). FreeBSD only. */
-export const PF_DIVERT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 44);
+export const PF_DIVERT: number = freebsd ? 44 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_DLI: number = /* @__PURE__ */ pick(undefined, 13, 13, 13, 13);
+export const PF_DLI: number = linux ? none : 13;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). NetBSD only. */
-export const PF_E164: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 26);
+export const PF_E164: number = netbsd ? 26 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_ECMA: number = /* @__PURE__ */ pick(undefined, 8, 8, 8, 8);
+export const PF_ECMA: number = linux ? none : 8;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_ECONET: number = /* @__PURE__ */ pick(19);
+export const PF_ECONET: number = linux ? 19 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). NetBSD only. */
-export const PF_ETHER: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 36);
+export const PF_ETHER: number = netbsd ? 36 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_FILE: number = /* @__PURE__ */ pick(1);
+export const PF_FILE: number = linux ? 1 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Windows only. */
-export const PF_FIREFOX: number = /* @__PURE__ */ pick(undefined, undefined, 19);
+export const PF_FIREFOX: number = win32 ? 19 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_IB: number = /* @__PURE__ */ pick(27);
+export const PF_IB: number = linux ? 27 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). FreeBSD only. */
-export const PF_IEEE80211: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 37);
+export const PF_IEEE80211: number = freebsd ? 37 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_IEEE802154: number = /* @__PURE__ */ pick(36);
+export const PF_IEEE802154: number = linux ? 36 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_IMPLINK: number = /* @__PURE__ */ pick(undefined, 3, 3, 3, 3);
+export const PF_IMPLINK: number = linux ? none : 3;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). */
 export const PF_INET: number = 2;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). */
-export const PF_INET6: number = /* @__PURE__ */ pick(10, 30, 23, 28, 24);
+export const PF_INET6: number = linux ? 10 : darwin ? 30 : win32 ? 23 : freebsd ? 28 : 24;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). FreeBSD only. */
-export const PF_INET6_SDP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 42);
+export const PF_INET6_SDP: number = freebsd ? 42 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). FreeBSD only. */
-export const PF_INET_SDP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 40);
+export const PF_INET_SDP: number = freebsd ? 40 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). FreeBSD only. */
-export const PF_IPFWLOG: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 46);
+export const PF_IPFWLOG: number = freebsd ? 46 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). */
-export const PF_IPX: number = /* @__PURE__ */ pick(4, 23, 6, 23, 23);
+export const PF_IPX: number = linux ? 4 : win32 ? 6 : 23;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, Windows only. */
-export const PF_IRDA: number = /* @__PURE__ */ pick(23, undefined, 26);
+export const PF_IRDA: number = linux ? 23 : win32 ? 26 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, macOS, FreeBSD, NetBSD only. */
-export const PF_ISDN: number = /* @__PURE__ */ pick(34, 28, undefined, 26, 26);
+export const PF_ISDN: number = linux ? 34 : darwin ? 28 : win32 ? none : 26;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_ISO: number = /* @__PURE__ */ pick(undefined, 7, 7, 7, 7);
+export const PF_ISO: number = linux ? none : 7;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_IUCV: number = /* @__PURE__ */ pick(32);
+export const PF_IUCV: number = linux ? 32 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_KCM: number = /* @__PURE__ */ pick(41);
+export const PF_KCM: number = linux ? 41 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, macOS, FreeBSD, NetBSD only. */
-export const PF_KEY: number = /* @__PURE__ */ pick(15, 29, undefined, 27, 29);
+export const PF_KEY: number = linux ? 15 : win32 ? none : freebsd ? 27 : 29;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_LAT: number = /* @__PURE__ */ pick(undefined, 14, 14, 14, 14);
+export const PF_LAT: number = linux ? none : 14;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const PF_LINK: number = /* @__PURE__ */ pick(undefined, 18, undefined, 18, 18);
+export const PF_LINK: number = linux || win32 ? none : 18;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_LLC: number = /* @__PURE__ */ pick(26);
+export const PF_LLC: number = linux ? 26 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, macOS, FreeBSD, NetBSD only. */
-export const PF_LOCAL: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
+export const PF_LOCAL: number = win32 ? none : 1;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_MCTP: number = /* @__PURE__ */ pick(45);
+export const PF_MCTP: number = linux ? 45 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, NetBSD only. */
-export const PF_MPLS: number = /* @__PURE__ */ pick(28, undefined, undefined, undefined, 33);
+export const PF_MPLS: number = linux ? 28 : netbsd ? 33 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const PF_NATM: number = /* @__PURE__ */ pick(undefined, 31, undefined, 29, 27);
+export const PF_NATM: number = darwin ? 31 : freebsd ? 29 : netbsd ? 27 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS only. */
-export const PF_NDRV: number = /* @__PURE__ */ pick(undefined, 27);
+export const PF_NDRV: number = darwin ? 27 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_NETBEUI: number = /* @__PURE__ */ pick(13);
+export const PF_NETBEUI: number = linux ? 13 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, FreeBSD only. */
-export const PF_NETBIOS: number = /* @__PURE__ */ pick(undefined, 33, undefined, 6);
+export const PF_NETBIOS: number = darwin ? 33 : freebsd ? 6 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). FreeBSD only. */
-export const PF_NETGRAPH: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32);
+export const PF_NETGRAPH: number = freebsd ? 32 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, FreeBSD only. */
-export const PF_NETLINK: number = /* @__PURE__ */ pick(16, undefined, undefined, 38);
+export const PF_NETLINK: number = linux ? 16 : freebsd ? 38 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_NETROM: number = /* @__PURE__ */ pick(6);
+export const PF_NETROM: number = linux ? 6 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_NFC: number = /* @__PURE__ */ pick(39);
+export const PF_NFC: number = linux ? 39 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, NetBSD only. */
-export const PF_NS: number = /* @__PURE__ */ pick(undefined, 6, 6, undefined, 6);
+export const PF_NS: number = linux || freebsd ? none : 6;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). NetBSD only. */
-export const PF_OROUTE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 17);
+export const PF_OROUTE: number = netbsd ? 17 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_OSI: number = /* @__PURE__ */ pick(undefined, 7, 7, 7, 7);
+export const PF_OSI: number = linux ? none : 7;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_PACKET: number = /* @__PURE__ */ pick(17);
+export const PF_PACKET: number = linux ? 17 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_PHONET: number = /* @__PURE__ */ pick(35);
+export const PF_PHONET: number = linux ? 35 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const PF_PIP: number = /* @__PURE__ */ pick(undefined, 25, undefined, 25, 25);
+export const PF_PIP: number = linux || win32 ? none : 25;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS only. */
-export const PF_PPP: number = /* @__PURE__ */ pick(undefined, 34);
+export const PF_PPP: number = darwin ? 34 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_PPPOX: number = /* @__PURE__ */ pick(24);
+export const PF_PPPOX: number = linux ? 24 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, Windows, FreeBSD, NetBSD only. */
-export const PF_PUP: number = /* @__PURE__ */ pick(undefined, 4, 4, 4, 4);
+export const PF_PUP: number = linux ? none : 4;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_QIPCRTR: number = /* @__PURE__ */ pick(42);
+export const PF_QIPCRTR: number = linux ? 42 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_RDS: number = /* @__PURE__ */ pick(21);
+export const PF_RDS: number = linux ? 21 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_ROSE: number = /* @__PURE__ */ pick(11);
+export const PF_ROSE: number = linux ? 11 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, macOS, FreeBSD, NetBSD only. */
-export const PF_ROUTE: number = /* @__PURE__ */ pick(16, 17, undefined, 17, 34);
+export const PF_ROUTE: number = linux ? 16 : win32 ? none : netbsd ? 34 : 17;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const PF_RTIP: number = /* @__PURE__ */ pick(undefined, 22, undefined, 22, 22);
+export const PF_RTIP: number = linux || win32 ? none : 22;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_RXRPC: number = /* @__PURE__ */ pick(33);
+export const PF_RXRPC: number = linux ? 33 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_SECURITY: number = /* @__PURE__ */ pick(14);
+export const PF_SECURITY: number = linux ? 14 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, FreeBSD only. */
-export const PF_SIP: number = /* @__PURE__ */ pick(undefined, 24, undefined, 24);
+export const PF_SIP: number = darwin || freebsd ? 24 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). FreeBSD only. */
-export const PF_SLOW: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 33);
+export const PF_SLOW: number = freebsd ? 33 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_SMC: number = /* @__PURE__ */ pick(43);
+export const PF_SMC: number = linux ? 43 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). */
-export const PF_SNA: number = /* @__PURE__ */ pick(22, 11, 11, 11, 11);
+export const PF_SNA: number = linux ? 22 : 11;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS only. */
-export const PF_SYSTEM: number = /* @__PURE__ */ pick(undefined, 32);
+export const PF_SYSTEM: number = darwin ? 32 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_TIPC: number = /* @__PURE__ */ pick(30);
+export const PF_TIPC: number = linux ? 30 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). */
 export const PF_UNIX: number = 1;
@@ -653,51 +660,51 @@ export const PF_UNIX: number = 1;
 export const PF_UNSPEC: number = 0;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS only. */
-export const PF_UTUN: number = /* @__PURE__ */ pick(undefined, 38);
+export const PF_UTUN: number = darwin ? 38 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Windows only. */
-export const PF_VOICEVIEW: number = /* @__PURE__ */ pick(undefined, undefined, 18);
+export const PF_VOICEVIEW: number = win32 ? 18 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux, macOS only. */
-export const PF_VSOCK: number = /* @__PURE__ */ pick(40, 40);
+export const PF_VSOCK: number = linux || darwin ? 40 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_WANPIPE: number = /* @__PURE__ */ pick(25);
+export const PF_WANPIPE: number = linux ? 25 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_X25: number = /* @__PURE__ */ pick(9);
+export const PF_X25: number = linux ? 9 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). Linux only. */
-export const PF_XDP: number = /* @__PURE__ */ pick(44);
+export const PF_XDP: number = linux ? 44 : none;
 
 /** Protocol family, the AF_ constant of the same name. See socket(2). macOS, FreeBSD, NetBSD only. */
-export const PF_XTP: number = /* @__PURE__ */ pick(undefined, 19, undefined, 19, 19);
+export const PF_XTP: number = linux || win32 ? none : 19;
 
 // Socket types
 
 /** Socket type: added to a type: the descriptor is closed by exec. See socket(2). Linux, FreeBSD, NetBSD only. */
-export const SOCK_CLOEXEC: number = /* @__PURE__ */ pick(524288, undefined, undefined, 268435456, 268435456);
+export const SOCK_CLOEXEC: number = linux ? 524288 : darwin || win32 ? none : 268435456;
 
 /** Socket type: added to a type: the descriptor is closed by fork. See socket(2). FreeBSD only. */
-export const SOCK_CLOFORK: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1073741824);
+export const SOCK_CLOFORK: number = freebsd ? 1073741824 : none;
 
 /** Socket type: connected datagrams. See socket(2). NetBSD only. */
-export const SOCK_CONN_DGRAM: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 6);
+export const SOCK_CONN_DGRAM: number = netbsd ? 6 : none;
 
 /** Socket type: datagrams with congestion control. See socket(2). Linux, NetBSD only. */
-export const SOCK_DCCP: number = /* @__PURE__ */ pick(6, undefined, undefined, undefined, 6);
+export const SOCK_DCCP: number = linux || netbsd ? 6 : none;
 
 /** Socket type: datagrams: messages that may be lost, repeated or reordered. See socket(2). */
 export const SOCK_DGRAM: number = 2;
 
 /** Socket type: added to a type: the descriptor does not block. See socket(2). Linux, FreeBSD, NetBSD only. */
-export const SOCK_NONBLOCK: number = /* @__PURE__ */ pick(2048, undefined, undefined, 536870912, 536870912);
+export const SOCK_NONBLOCK: number = linux ? 2048 : darwin || win32 ? none : 536870912;
 
 /** Socket type: added to a type: writing to a closed socket raises no signal. See socket(2). NetBSD only. */
-export const SOCK_NOSIGPIPE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 1073741824);
+export const SOCK_NOSIGPIPE: number = netbsd ? 1073741824 : none;
 
 /** Socket type: obsolete form of AF_PACKET. See packet(7). Linux only. */
-export const SOCK_PACKET: number = /* @__PURE__ */ pick(10);
+export const SOCK_PACKET: number = linux ? 10 : none;
 
 /** Socket type: packets of a network protocol. See raw(7). */
 export const SOCK_RAW: number = 3;
@@ -730,34 +737,34 @@ export const SocketKind = /* @__PURE__ */ enumerate({
 // Protocols
 
 /** Internet protocol. See protocols(5). Linux only. */
-export const IPPROTO_AGGFRAG: number = /* @__PURE__ */ pick(144);
+export const IPPROTO_AGGFRAG: number = linux ? 144 : none;
 
 /** Internet protocol: IPsec's authentication header. See protocols(5). */
 export const IPPROTO_AH: number = 51;
 
 /** Internet protocol. See protocols(5). macOS, FreeBSD only. */
-export const IPPROTO_AX25: number = /* @__PURE__ */ pick(undefined, 93, undefined, 93);
+export const IPPROTO_AX25: number = darwin || freebsd ? 93 : none;
 
 /** Internet protocol. See protocols(5). Linux only. */
-export const IPPROTO_BEETPH: number = /* @__PURE__ */ pick(94);
+export const IPPROTO_BEETPH: number = linux ? 94 : none;
 
 /** Internet protocol. See protocols(5). No platform here has it. */
-export const IPPROTO_BIP: number = /* @__PURE__ */ pick();
+export const IPPROTO_BIP: number = none;
 
 /** Internet protocol. See protocols(5). FreeBSD, NetBSD only. */
-export const IPPROTO_CARP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 112, 112);
+export const IPPROTO_CARP: number = freebsd || netbsd ? 112 : none;
 
 /** Internet protocol. See protocols(5). Windows only. */
-export const IPPROTO_CBT: number = /* @__PURE__ */ pick(undefined, undefined, 7);
+export const IPPROTO_CBT: number = win32 ? 7 : none;
 
 /** Internet protocol. See protocols(5). Linux only. */
-export const IPPROTO_COMP: number = /* @__PURE__ */ pick(108);
+export const IPPROTO_COMP: number = linux ? 108 : none;
 
 /** Internet protocol: DCCP, datagrams with congestion control. See protocols(5). Linux, FreeBSD, NetBSD only. */
-export const IPPROTO_DCCP: number = /* @__PURE__ */ pick(33, undefined, undefined, 33, 33);
+export const IPPROTO_DCCP: number = darwin || win32 ? none : 33;
 
 /** Internet protocol. See protocols(5). macOS, FreeBSD only. */
-export const IPPROTO_DIVERT: number = /* @__PURE__ */ pick(undefined, 254, undefined, 258);
+export const IPPROTO_DIVERT: number = darwin ? 254 : freebsd ? 258 : none;
 
 /** Internet protocol: IPv6 destination options. See protocols(5). */
 export const IPPROTO_DSTOPTS: number = 60;
@@ -766,40 +773,40 @@ export const IPPROTO_DSTOPTS: number = 60;
 export const IPPROTO_EGP: number = 8;
 
 /** Internet protocol. See protocols(5). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPPROTO_ENCAP: number = /* @__PURE__ */ pick(98, 98, undefined, 98, 98);
+export const IPPROTO_ENCAP: number = win32 ? none : 98;
 
 /** Internet protocol. See protocols(5). macOS, FreeBSD, NetBSD only. */
-export const IPPROTO_EON: number = /* @__PURE__ */ pick(undefined, 80, undefined, 80, 80);
+export const IPPROTO_EON: number = linux || win32 ? none : 80;
 
 /** Internet protocol: IPsec's encapsulating security payload. See protocols(5). */
 export const IPPROTO_ESP: number = 50;
 
 /** Internet protocol. See protocols(5). macOS, FreeBSD, NetBSD only. */
-export const IPPROTO_ETHERIP: number = /* @__PURE__ */ pick(undefined, 97, undefined, 97, 97);
+export const IPPROTO_ETHERIP: number = linux || win32 ? none : 97;
 
 /** Internet protocol. See protocols(5). Linux only. */
-export const IPPROTO_ETHERNET: number = /* @__PURE__ */ pick(143);
+export const IPPROTO_ETHERNET: number = linux ? 143 : none;
 
 /** Internet protocol: IPv6 fragment header. See protocols(5). */
 export const IPPROTO_FRAGMENT: number = 44;
 
 /** Internet protocol. See protocols(5). macOS, Windows, FreeBSD, NetBSD only. */
-export const IPPROTO_GGP: number = /* @__PURE__ */ pick(undefined, 3, 3, 3, 3);
+export const IPPROTO_GGP: number = linux ? none : 3;
 
 /** Internet protocol: GRE tunnels. See protocols(5). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPPROTO_GRE: number = /* @__PURE__ */ pick(47, 47, undefined, 47, 47);
+export const IPPROTO_GRE: number = win32 ? none : 47;
 
 /** Internet protocol. See protocols(5). macOS, FreeBSD only. */
-export const IPPROTO_HELLO: number = /* @__PURE__ */ pick(undefined, 63, undefined, 63);
+export const IPPROTO_HELLO: number = darwin || freebsd ? 63 : none;
 
 /** Internet protocol. See protocols(5). FreeBSD only. */
-export const IPPROTO_HIP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 139);
+export const IPPROTO_HIP: number = freebsd ? 139 : none;
 
 /** Internet protocol: IPv6 hop-by-hop options. See protocols(5). */
 export const IPPROTO_HOPOPTS: number = 0;
 
 /** Internet protocol. See protocols(5). Windows only. */
-export const IPPROTO_ICLFXBM: number = /* @__PURE__ */ pick(undefined, undefined, 78);
+export const IPPROTO_ICLFXBM: number = win32 ? 78 : none;
 
 /** Internet protocol: ICMP, for raw and ping sockets. See icmp(7). */
 export const IPPROTO_ICMP: number = 1;
@@ -814,61 +821,61 @@ export const IPPROTO_IDP: number = 22;
 export const IPPROTO_IGMP: number = 2;
 
 /** Internet protocol. See protocols(5). macOS, Windows, FreeBSD only. */
-export const IPPROTO_IGP: number = /* @__PURE__ */ pick(undefined, 85, 9, 85);
+export const IPPROTO_IGP: number = linux || netbsd ? none : win32 ? 9 : 85;
 
 /** Internet protocol: IPv4; as a protocol, the default of the type; as a level, IPv4 options. See ip(7). */
 export const IPPROTO_IP: number = 0;
 
 /** Internet protocol. See protocols(5). macOS, FreeBSD, NetBSD only. */
-export const IPPROTO_IPCOMP: number = /* @__PURE__ */ pick(undefined, 108, undefined, 108, 108);
+export const IPPROTO_IPCOMP: number = linux || win32 ? none : 108;
 
 /** Internet protocol: IP in IP tunnels. See protocols(5). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPPROTO_IPIP: number = /* @__PURE__ */ pick(4, 4, undefined, 4, 4);
+export const IPPROTO_IPIP: number = win32 ? none : 4;
 
 /** Internet protocol. See protocols(5). macOS, Windows, FreeBSD, NetBSD only. */
-export const IPPROTO_IPV4: number = /* @__PURE__ */ pick(undefined, 4, 4, 4, 4);
+export const IPPROTO_IPV4: number = linux ? none : 4;
 
 /** Internet protocol: IPv6, and the level of its options. See ipv6(7). */
 export const IPPROTO_IPV6: number = 41;
 
 /** Internet protocol. See protocols(5). NetBSD only. */
-export const IPPROTO_IPV6_ICMP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 58);
+export const IPPROTO_IPV6_ICMP: number = netbsd ? 58 : none;
 
 /** Internet protocol: layer 2 tunnels. See protocols(5). Linux, Windows, NetBSD only. */
-export const IPPROTO_L2TP: number = /* @__PURE__ */ pick(115, undefined, 115, undefined, 115);
+export const IPPROTO_L2TP: number = darwin || freebsd ? none : 115;
 
 /** Internet protocol. See protocols(5). */
-export const IPPROTO_MAX: number = /* @__PURE__ */ pick(263, 256, 256, 256, 256);
+export const IPPROTO_MAX: number = linux ? 263 : 256;
 
 /** Internet protocol. See protocols(5). Linux, FreeBSD only. */
-export const IPPROTO_MH: number = /* @__PURE__ */ pick(135, undefined, undefined, 135);
+export const IPPROTO_MH: number = linux || freebsd ? 135 : none;
 
 /** Internet protocol. See protocols(5). FreeBSD, NetBSD only. */
-export const IPPROTO_MOBILE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 55, 55);
+export const IPPROTO_MOBILE: number = freebsd || netbsd ? 55 : none;
 
 /** Internet protocol. See protocols(5). Linux, FreeBSD only. */
-export const IPPROTO_MPLS: number = /* @__PURE__ */ pick(137, undefined, undefined, 137);
+export const IPPROTO_MPLS: number = linux || freebsd ? 137 : none;
 
 /** Internet protocol: multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const IPPROTO_MPTCP: number = /* @__PURE__ */ pick(262);
+export const IPPROTO_MPTCP: number = linux ? 262 : none;
 
 /** Internet protocol. See protocols(5). Linux, macOS, FreeBSD only. */
-export const IPPROTO_MTP: number = /* @__PURE__ */ pick(92, 92, undefined, 92);
+export const IPPROTO_MTP: number = win32 || netbsd ? none : 92;
 
 /** Internet protocol. See protocols(5). macOS, Windows, FreeBSD only. */
-export const IPPROTO_ND: number = /* @__PURE__ */ pick(undefined, 77, 77, 77);
+export const IPPROTO_ND: number = linux || netbsd ? none : 77;
 
 /** Internet protocol: IPv6: no next header. See protocols(5). */
 export const IPPROTO_NONE: number = 59;
 
 /** Internet protocol. See protocols(5). macOS, FreeBSD only. */
-export const IPPROTO_OSPFIGP: number = /* @__PURE__ */ pick(undefined, 89, undefined, 89);
+export const IPPROTO_OSPFIGP: number = darwin || freebsd ? 89 : none;
 
 /** Internet protocol. See protocols(5). FreeBSD, NetBSD only. */
-export const IPPROTO_PFSYNC: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 240, 240);
+export const IPPROTO_PFSYNC: number = freebsd || netbsd ? 240 : none;
 
 /** Internet protocol. See protocols(5). macOS, Windows, FreeBSD only. */
-export const IPPROTO_PGM: number = /* @__PURE__ */ pick(undefined, 113, 113, 113);
+export const IPPROTO_PGM: number = linux || netbsd ? none : 113;
 
 /** Internet protocol: protocol independent multicast. See protocols(5). */
 export const IPPROTO_PIM: number = 103;
@@ -880,805 +887,805 @@ export const IPPROTO_PUP: number = 12;
 export const IPPROTO_RAW: number = 255;
 
 /** Internet protocol. See protocols(5). macOS, Windows, FreeBSD only. */
-export const IPPROTO_RDP: number = /* @__PURE__ */ pick(undefined, 27, 27, 27);
+export const IPPROTO_RDP: number = linux || netbsd ? none : 27;
 
 /** Internet protocol. See protocols(5). Windows only. */
-export const IPPROTO_RM: number = /* @__PURE__ */ pick(undefined, undefined, 113);
+export const IPPROTO_RM: number = win32 ? 113 : none;
 
 /** Internet protocol: IPv6 routing header. See protocols(5). */
 export const IPPROTO_ROUTING: number = 43;
 
 /** Internet protocol. See protocols(5). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPPROTO_RSVP: number = /* @__PURE__ */ pick(46, 46, undefined, 46, 46);
+export const IPPROTO_RSVP: number = win32 ? none : 46;
 
 /** Internet protocol: SCTP, streams of messages. See sctp(7). */
 export const IPPROTO_SCTP: number = 132;
 
 /** Internet protocol. See protocols(5). FreeBSD only. */
-export const IPPROTO_SEND: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 259);
+export const IPPROTO_SEND: number = freebsd ? 259 : none;
 
 /** Internet protocol. See protocols(5). FreeBSD only. */
-export const IPPROTO_SHIM6: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 140);
+export const IPPROTO_SHIM6: number = freebsd ? 140 : none;
 
 /** Internet protocol. See protocols(5). FreeBSD only. */
-export const IPPROTO_SKIP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 57);
+export const IPPROTO_SKIP: number = freebsd ? 57 : none;
 
 /** Internet protocol: SMC over IP addresses. See af_smc(7). Linux only. */
-export const IPPROTO_SMC: number = /* @__PURE__ */ pick(256);
+export const IPPROTO_SMC: number = linux ? 256 : none;
 
 /** Internet protocol. See protocols(5). macOS, Windows, FreeBSD only. */
-export const IPPROTO_ST: number = /* @__PURE__ */ pick(undefined, 7, 5, 7);
+export const IPPROTO_ST: number = linux || netbsd ? none : win32 ? 5 : 7;
 
 /** Internet protocol: TCP, and the level of its options. See tcp(7). */
 export const IPPROTO_TCP: number = 6;
 
 /** Internet protocol. See protocols(5). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPPROTO_TP: number = /* @__PURE__ */ pick(29, 29, undefined, 29, 29);
+export const IPPROTO_TP: number = win32 ? none : 29;
 
 /** Internet protocol: UDP, and the level of its options. See udp(7). */
 export const IPPROTO_UDP: number = 17;
 
 /** Internet protocol: UDP-Lite, datagrams with partial checksums. See udplite(7). Linux, FreeBSD only. */
-export const IPPROTO_UDPLITE: number = /* @__PURE__ */ pick(136, undefined, undefined, 136);
+export const IPPROTO_UDPLITE: number = linux || freebsd ? 136 : none;
 
 /** Internet protocol. See protocols(5). NetBSD only. */
-export const IPPROTO_VRRP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 112);
+export const IPPROTO_VRRP: number = netbsd ? 112 : none;
 
 /** Internet protocol. See protocols(5). macOS, FreeBSD only. */
-export const IPPROTO_XTP: number = /* @__PURE__ */ pick(undefined, 36, undefined, 36);
+export const IPPROTO_XTP: number = darwin || freebsd ? 36 : none;
 
 // Option levels
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_AAL: number = /* @__PURE__ */ pick(265);
+export const SOL_AAL: number = linux ? 265 : none;
 
 /** Level of a socket option: the kernel's cryptography. See getsockopt(2). Linux only. */
-export const SOL_ALG: number = /* @__PURE__ */ pick(279);
+export const SOL_ALG: number = linux ? 279 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_ATALK: number = /* @__PURE__ */ pick(258);
+export const SOL_ATALK: number = linux ? 258 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_ATM: number = /* @__PURE__ */ pick(264);
+export const SOL_ATM: number = linux ? 264 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_AX25: number = /* @__PURE__ */ pick(257);
+export const SOL_AX25: number = linux ? 257 : none;
 
 /** Level of a socket option: options that all Bluetooth sockets have. See getsockopt(2). Linux only. */
-export const SOL_BLUETOOTH: number = /* @__PURE__ */ pick(274);
+export const SOL_BLUETOOTH: number = linux ? 274 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_CAIF: number = /* @__PURE__ */ pick(278);
+export const SOL_CAIF: number = linux ? 278 : none;
 
 /** Level of a socket option: first of the levels of CAN; a protocol's level is this and the protocol. See getsockopt(2). Linux only. */
-export const SOL_CAN_BASE: number = /* @__PURE__ */ pick(100);
+export const SOL_CAN_BASE: number = linux ? 100 : none;
 
 /** Level of a socket option: ISO-TP over CAN. See getsockopt(2). Linux only. */
-export const SOL_CAN_ISOTP: number = /* @__PURE__ */ pick(106);
+export const SOL_CAN_ISOTP: number = linux ? 106 : none;
 
 /** Level of a socket option: J1939 over CAN. See getsockopt(2). Linux only. */
-export const SOL_CAN_J1939: number = /* @__PURE__ */ pick(107);
+export const SOL_CAN_J1939: number = linux ? 107 : none;
 
 /** Level of a socket option: raw CAN sockets. See getsockopt(2). Linux, NetBSD only. */
-export const SOL_CAN_RAW: number = /* @__PURE__ */ pick(101, undefined, undefined, undefined, 1);
+export const SOL_CAN_RAW: number = linux ? 101 : netbsd ? 1 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_DCCP: number = /* @__PURE__ */ pick(269);
+export const SOL_DCCP: number = linux ? 269 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_DECNET: number = /* @__PURE__ */ pick(261);
+export const SOL_DECNET: number = linux ? 261 : none;
 
 /** Level of a socket option: options of raw ICMPv6 sockets. See getsockopt(2). Linux only. */
-export const SOL_ICMPV6: number = /* @__PURE__ */ pick(58);
+export const SOL_ICMPV6: number = linux ? 58 : none;
 
 /** Level of a socket option: IPv4 options. See ip(7). */
 export const SOL_IP: number = 0;
 
 /** Level of a socket option: IPv6 options. See ipv6(7). Linux only. */
-export const SOL_IPV6: number = /* @__PURE__ */ pick(41);
+export const SOL_IPV6: number = linux ? 41 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_IPX: number = /* @__PURE__ */ pick(256);
+export const SOL_IPX: number = linux ? 256 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_IRDA: number = /* @__PURE__ */ pick(266);
+export const SOL_IRDA: number = linux ? 266 : none;
 
 /** Level of a socket option. See getsockopt(2). Windows only. */
-export const SOL_IRLMP: number = /* @__PURE__ */ pick(undefined, undefined, 255);
+export const SOL_IRLMP: number = win32 ? 255 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_IUCV: number = /* @__PURE__ */ pick(277);
+export const SOL_IUCV: number = linux ? 277 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_KCM: number = /* @__PURE__ */ pick(281);
+export const SOL_KCM: number = linux ? 281 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_LLC: number = /* @__PURE__ */ pick(268);
+export const SOL_LLC: number = linux ? 268 : none;
 
 /** Level of a socket option: options of Unix sockets. See unix(4). macOS, FreeBSD, NetBSD only. */
-export const SOL_LOCAL: number = /* @__PURE__ */ pick(undefined, 0, undefined, 0, 0);
+export const SOL_LOCAL: number = linux || win32 ? none : 0;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_MCTP: number = /* @__PURE__ */ pick(285);
+export const SOL_MCTP: number = linux ? 285 : none;
 
 /** Level of a socket option: multipath TCP options. See getsockopt(2). Linux only. */
-export const SOL_MPTCP: number = /* @__PURE__ */ pick(284);
+export const SOL_MPTCP: number = linux ? 284 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_NETBEUI: number = /* @__PURE__ */ pick(267);
+export const SOL_NETBEUI: number = linux ? 267 : none;
 
 /** Level of a socket option: netlink options. See netlink(7). Linux, FreeBSD only. */
-export const SOL_NETLINK: number = /* @__PURE__ */ pick(270, undefined, undefined, 270);
+export const SOL_NETLINK: number = linux || freebsd ? 270 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_NETROM: number = /* @__PURE__ */ pick(259);
+export const SOL_NETROM: number = linux ? 259 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_NFC: number = /* @__PURE__ */ pick(280);
+export const SOL_NFC: number = linux ? 280 : none;
 
 /** Level of a socket option: packet socket options. See packet(7). Linux only. */
-export const SOL_PACKET: number = /* @__PURE__ */ pick(263);
+export const SOL_PACKET: number = linux ? 263 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_PNPIPE: number = /* @__PURE__ */ pick(275);
+export const SOL_PNPIPE: number = linux ? 275 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_PPPOL2TP: number = /* @__PURE__ */ pick(273);
+export const SOL_PPPOL2TP: number = linux ? 273 : none;
 
 /** Level of a socket option: options of raw sockets. See raw(7). Linux only. */
-export const SOL_RAW: number = /* @__PURE__ */ pick(255);
+export const SOL_RAW: number = linux ? 255 : none;
 
 /** Level of a socket option: RDS options. See getsockopt(2). Linux only. */
-export const SOL_RDS: number = /* @__PURE__ */ pick(276);
+export const SOL_RDS: number = linux ? 276 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_ROSE: number = /* @__PURE__ */ pick(260);
+export const SOL_ROSE: number = linux ? 260 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_RXRPC: number = /* @__PURE__ */ pick(272);
+export const SOL_RXRPC: number = linux ? 272 : none;
 
 /** Level of a socket option. See getsockopt(2). Windows only. */
-export const SOL_SDP: number = /* @__PURE__ */ pick(undefined, undefined, 257);
+export const SOL_SDP: number = win32 ? 257 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_SMC: number = /* @__PURE__ */ pick(286);
+export const SOL_SMC: number = linux ? 286 : none;
 
 /** Level of a socket option: options that every family has. See socket(7). */
-export const SOL_SOCKET: number = /* @__PURE__ */ pick(1, 65535, 65535, 65535, 65535);
+export const SOL_SOCKET: number = linux ? 1 : 65535;
 
 /** Level of a socket option: TCP options. See tcp(7). */
 export const SOL_TCP: number = 6;
 
 /** Level of a socket option: TIPC options. See getsockopt(2). Linux only. */
-export const SOL_TIPC: number = /* @__PURE__ */ pick(271);
+export const SOL_TIPC: number = linux ? 271 : none;
 
 /** Level of a socket option: TLS in the kernel. See getsockopt(2). Linux only. */
-export const SOL_TLS: number = /* @__PURE__ */ pick(282);
+export const SOL_TLS: number = linux ? 282 : none;
 
 /** Level of a socket option: UDP options. See udp(7). */
 export const SOL_UDP: number = 17;
 
 /** Level of a socket option: ancillary data of AF_VSOCK. See getsockopt(2). Linux only. */
-export const SOL_VSOCK: number = /* @__PURE__ */ pick(287);
+export const SOL_VSOCK: number = linux ? 287 : none;
 
 /** Level of a socket option. See getsockopt(2). Linux only. */
-export const SOL_X25: number = /* @__PURE__ */ pick(262);
+export const SOL_X25: number = linux ? 262 : none;
 
 /** Level of a socket option: AF_XDP options. See getsockopt(2). Linux only. */
-export const SOL_XDP: number = /* @__PURE__ */ pick(283);
+export const SOL_XDP: number = linux ? 283 : none;
 
 // Socket options
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SOCK_BUF_LOCK_MASK: number = /* @__PURE__ */ pick(3);
+export const SOCK_BUF_LOCK_MASK: number = linux ? 3 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SOCK_RCVBUF_LOCK: number = /* @__PURE__ */ pick(2);
+export const SOCK_RCVBUF_LOCK: number = linux ? 2 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SOCK_SNDBUF_LOCK: number = /* @__PURE__ */ pick(1);
+export const SOCK_SNDBUF_LOCK: number = linux ? 1 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SOCK_TXREHASH_DEFAULT: number = /* @__PURE__ */ pick(255);
+export const SOCK_TXREHASH_DEFAULT: number = linux ? 255 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SOCK_TXREHASH_DISABLED: number = /* @__PURE__ */ pick(0);
+export const SOCK_TXREHASH_DISABLED: number = linux ? 0 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SOCK_TXREHASH_ENABLED: number = /* @__PURE__ */ pick(1);
+export const SOCK_TXREHASH_ENABLED: number = linux ? 1 : none;
 
 /** Socket option, level SOL_SOCKET: the most connections a listening socket queues. See listen(2). */
-export const SOMAXCONN: number = /* @__PURE__ */ pick(4096, 128, 2147483647, 128, 128);
+export const SOMAXCONN: number = linux ? 4096 : win32 ? 2147483647 : 128;
 
 /** Socket option, level SOL_SOCKET: whether the socket listens; read-only. See socket(7). */
-export const SO_ACCEPTCONN: number = /* @__PURE__ */ pick(30, 2, 2, 2, 2);
+export const SO_ACCEPTCONN: number = linux ? 30 : 2;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD, NetBSD only. */
-export const SO_ACCEPTFILTER: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4096, 4096);
+export const SO_ACCEPTFILTER: number = freebsd || netbsd ? 4096 : none;
 
 /** Socket option, level SOL_SOCKET: an eBPF program that filters what arrives. See socket(7). Linux only. */
-export const SO_ATTACH_BPF: number = /* @__PURE__ */ pick(50);
+export const SO_ATTACH_BPF: number = linux ? 50 : none;
 
 /** Socket option, level SOL_SOCKET: a classic BPF program that filters what arrives. See socket(7). Linux only. */
-export const SO_ATTACH_FILTER: number = /* @__PURE__ */ pick(26);
+export const SO_ATTACH_FILTER: number = linux ? 26 : none;
 
 /** Socket option, level SOL_SOCKET: a classic BPF program that chooses among sockets of one port. See socket(7). Linux only. */
-export const SO_ATTACH_REUSEPORT_CBPF: number = /* @__PURE__ */ pick(51);
+export const SO_ATTACH_REUSEPORT_CBPF: number = linux ? 51 : none;
 
 /** Socket option, level SOL_SOCKET: an eBPF program that chooses among sockets of one port. See socket(7). Linux only. */
-export const SO_ATTACH_REUSEPORT_EBPF: number = /* @__PURE__ */ pick(52);
+export const SO_ATTACH_REUSEPORT_EBPF: number = linux ? 52 : none;
 
 /** Socket option, level SOL_SOCKET: the name of the only interface used. See socket(7). Linux, macOS only. */
-export const SO_BINDTODEVICE: number = /* @__PURE__ */ pick(25, 4404);
+export const SO_BINDTODEVICE: number = linux ? 25 : darwin ? 4404 : none;
 
 /** Socket option, level SOL_SOCKET: the index of the only interface used. See socket(7). Linux only. */
-export const SO_BINDTOIFINDEX: number = /* @__PURE__ */ pick(62);
+export const SO_BINDTOIFINDEX: number = linux ? 62 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_BINTIME: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 8192);
+export const SO_BINTIME: number = freebsd ? 8192 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_BPF_EXTENSIONS: number = /* @__PURE__ */ pick(48);
+export const SO_BPF_EXTENSIONS: number = linux ? 48 : none;
 
 /** Socket option, level SOL_SOCKET: allow datagrams to broadcast addresses. See socket(7). */
-export const SO_BROADCAST: number = /* @__PURE__ */ pick(6, 32, 32, 32, 32);
+export const SO_BROADCAST: number = linux ? 6 : 32;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_BSDCOMPAT: number = /* @__PURE__ */ pick(14);
+export const SO_BSDCOMPAT: number = linux ? 14 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_BUF_LOCK: number = /* @__PURE__ */ pick(72);
+export const SO_BUF_LOCK: number = linux ? 72 : none;
 
 /** Socket option, level SOL_SOCKET: microseconds to poll the device when nothing has arrived. See socket(7). Linux only. */
-export const SO_BUSY_POLL: number = /* @__PURE__ */ pick(46);
+export const SO_BUSY_POLL: number = linux ? 46 : none;
 
 /** Socket option, level SOL_SOCKET: packets to take in one busy poll. See socket(7). Linux only. */
-export const SO_BUSY_POLL_BUDGET: number = /* @__PURE__ */ pick(70);
+export const SO_BUSY_POLL_BUDGET: number = linux ? 70 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_CNX_ADVICE: number = /* @__PURE__ */ pick(53);
+export const SO_CNX_ADVICE: number = linux ? 53 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_COMPARTMENT_ID: number = /* @__PURE__ */ pick(undefined, undefined, 12292);
+export const SO_COMPARTMENT_ID: number = win32 ? 12292 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_CONDITIONAL_ACCEPT: number = /* @__PURE__ */ pick(undefined, undefined, 12290);
+export const SO_CONDITIONAL_ACCEPT: number = win32 ? 12290 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_CONNDATA: number = /* @__PURE__ */ pick(undefined, undefined, 28672);
+export const SO_CONNDATA: number = win32 ? 28672 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_CONNDATALEN: number = /* @__PURE__ */ pick(undefined, undefined, 28676);
+export const SO_CONNDATALEN: number = win32 ? 28676 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_CONNECT_TIME: number = /* @__PURE__ */ pick(undefined, undefined, 28684);
+export const SO_CONNECT_TIME: number = win32 ? 28684 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_CONNOPT: number = /* @__PURE__ */ pick(undefined, undefined, 28673);
+export const SO_CONNOPT: number = win32 ? 28673 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_CONNOPTLEN: number = /* @__PURE__ */ pick(undefined, undefined, 28677);
+export const SO_CONNOPTLEN: number = win32 ? 28677 : none;
 
 /** Socket option, level SOL_SOCKET: a number that identifies the socket; read-only. See socket(7). Linux only. */
-export const SO_COOKIE: number = /* @__PURE__ */ pick(57);
+export const SO_COOKIE: number = linux ? 57 : none;
 
 /** Socket option, level SOL_SOCKET: record debugging information. See socket(7). */
 export const SO_DEBUG: number = 1;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_DETACH_BPF: number = /* @__PURE__ */ pick(27);
+export const SO_DETACH_BPF: number = linux ? 27 : none;
 
 /** Socket option, level SOL_SOCKET: take the filter away. See socket(7). Linux only. */
-export const SO_DETACH_FILTER: number = /* @__PURE__ */ pick(27);
+export const SO_DETACH_FILTER: number = linux ? 27 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_DETACH_REUSEPORT_BPF: number = /* @__PURE__ */ pick(68);
+export const SO_DETACH_REUSEPORT_BPF: number = linux ? 68 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_DEVMEM_DMABUF: number = /* @__PURE__ */ pick(79);
+export const SO_DEVMEM_DMABUF: number = linux ? 79 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_DEVMEM_DONTNEED: number = /* @__PURE__ */ pick(80);
+export const SO_DEVMEM_DONTNEED: number = linux ? 80 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_DEVMEM_LINEAR: number = /* @__PURE__ */ pick(78);
+export const SO_DEVMEM_LINEAR: number = linux ? 78 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_DISCDATA: number = /* @__PURE__ */ pick(undefined, undefined, 28674);
+export const SO_DISCDATA: number = win32 ? 28674 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_DISCDATALEN: number = /* @__PURE__ */ pick(undefined, undefined, 28678);
+export const SO_DISCDATALEN: number = win32 ? 28678 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_DISCOPT: number = /* @__PURE__ */ pick(undefined, undefined, 28675);
+export const SO_DISCOPT: number = win32 ? 28675 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_DISCOPTLEN: number = /* @__PURE__ */ pick(undefined, undefined, 28679);
+export const SO_DISCOPTLEN: number = win32 ? 28679 : none;
 
 /** Socket option, level SOL_SOCKET: the address family; read-only. See socket(7). Linux, FreeBSD only. */
-export const SO_DOMAIN: number = /* @__PURE__ */ pick(39, undefined, undefined, 4121);
+export const SO_DOMAIN: number = linux ? 39 : freebsd ? 4121 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_DONTLINGER: number = /* @__PURE__ */ pick(undefined, undefined, -129);
+export const SO_DONTLINGER: number = win32 ? -129 : none;
 
 /** Socket option, level SOL_SOCKET: send to hosts of the local network only. See socket(7). */
-export const SO_DONTROUTE: number = /* @__PURE__ */ pick(5, 16, 16, 16, 16);
+export const SO_DONTROUTE: number = linux ? 5 : 16;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_DONTTRUNC: number = /* @__PURE__ */ pick(undefined, 8192);
+export const SO_DONTTRUNC: number = darwin ? 8192 : none;
 
 /** Socket option, level SOL_SOCKET: the pending error, which reading clears. See socket(7). */
-export const SO_ERROR: number = /* @__PURE__ */ pick(4, 4103, 4103, 4103, 4103);
+export const SO_ERROR: number = linux ? 4 : 4103;
 
 /** Socket option, level SOL_SOCKET: keep others from binding the address. See https://learn.microsoft.com/windows/win32/winsock/using-so-reuseaddr-and-so-exclusiveaddruse. Windows only. */
-export const SO_EXCLUSIVEADDRUSE: number = /* @__PURE__ */ pick(undefined, undefined, -5);
+export const SO_EXCLUSIVEADDRUSE: number = win32 ? -5 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_FIB: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4116);
+export const SO_FIB: number = freebsd ? 4116 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_GET_FILTER: number = /* @__PURE__ */ pick(26);
+export const SO_GET_FILTER: number = linux ? 26 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_GROUP_ID: number = /* @__PURE__ */ pick(undefined, undefined, 8193);
+export const SO_GROUP_ID: number = win32 ? 8193 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_GROUP_PRIORITY: number = /* @__PURE__ */ pick(undefined, undefined, 8194);
+export const SO_GROUP_PRIORITY: number = win32 ? 8194 : none;
 
 /** Socket option, level SOL_SOCKET: the CPU that handles the socket's packets. See socket(7). Linux only. */
-export const SO_INCOMING_CPU: number = /* @__PURE__ */ pick(49);
+export const SO_INCOMING_CPU: number = linux ? 49 : none;
 
 /** Socket option, level SOL_SOCKET: the device queue that last delivered; read-only. See socket(7). Linux only. */
-export const SO_INCOMING_NAPI_ID: number = /* @__PURE__ */ pick(56);
+export const SO_INCOMING_NAPI_ID: number = linux ? 56 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_INQ: number = /* @__PURE__ */ pick(84);
+export const SO_INQ: number = linux ? 84 : none;
 
 /** Socket option, level SOL_SOCKET: probe an idle connection. See socket(7). */
-export const SO_KEEPALIVE: number = /* @__PURE__ */ pick(9, 8, 8, 8, 8);
+export const SO_KEEPALIVE: number = linux ? 9 : 8;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS, FreeBSD only. */
-export const SO_LABEL: number = /* @__PURE__ */ pick(undefined, 4112, undefined, 4105);
+export const SO_LABEL: number = darwin ? 4112 : freebsd ? 4105 : none;
 
 /** Socket option, level SOL_SOCKET: whether and how long close waits for unsent data, a struct linger. See socket(7). */
-export const SO_LINGER: number = /* @__PURE__ */ pick(13, 128, 128, 128, 128);
+export const SO_LINGER: number = linux ? 13 : 128;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_LINGER_SEC: number = /* @__PURE__ */ pick(undefined, 4224);
+export const SO_LINGER_SEC: number = darwin ? 4224 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_LISTENINCQLEN: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4115);
+export const SO_LISTENINCQLEN: number = freebsd ? 4115 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_LISTENQLEN: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4114);
+export const SO_LISTENQLEN: number = freebsd ? 4114 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_LISTENQLIMIT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4113);
+export const SO_LISTENQLIMIT: number = freebsd ? 4113 : none;
 
 /** Socket option, level SOL_SOCKET: forbid changes of the filter. See socket(7). Linux only. */
-export const SO_LOCK_FILTER: number = /* @__PURE__ */ pick(44);
+export const SO_LOCK_FILTER: number = linux ? 44 : none;
 
 /** Socket option, level SOL_SOCKET: the mark of outgoing packets, for routing and filtering. See socket(7). Linux only. */
-export const SO_MARK: number = /* @__PURE__ */ pick(36);
+export const SO_MARK: number = linux ? 36 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_MAX_MSG_SIZE: number = /* @__PURE__ */ pick(undefined, undefined, 8195);
+export const SO_MAX_MSG_SIZE: number = win32 ? 8195 : none;
 
 /** Socket option, level SOL_SOCKET: most bytes a second to send. See socket(7). Linux, FreeBSD only. */
-export const SO_MAX_PACING_RATE: number = /* @__PURE__ */ pick(47, undefined, undefined, 4120);
+export const SO_MAX_PACING_RATE: number = linux ? 47 : freebsd ? 4120 : none;
 
 /** Socket option, level SOL_SOCKET: memory in use by the socket, numbers by SK_MEMINFO_; read-only. See socket(7). Linux only. */
-export const SO_MEMINFO: number = /* @__PURE__ */ pick(55);
+export const SO_MEMINFO: number = linux ? 55 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_MULTIPOINT: number = /* @__PURE__ */ pick(1107623940);
+export const SO_MULTIPOINT: number = linux ? 1107623940 : none;
 
 /** Socket option, level SOL_SOCKET: a number that identifies the network namespace; read-only. See socket(7). Linux only. */
-export const SO_NETNS_COOKIE: number = /* @__PURE__ */ pick(71);
+export const SO_NETNS_COOKIE: number = linux ? 71 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_NETSVC_MARKING_LEVEL: number = /* @__PURE__ */ pick(undefined, 4377);
+export const SO_NETSVC_MARKING_LEVEL: number = darwin ? 4377 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_NET_SERVICE_TYPE: number = /* @__PURE__ */ pick(undefined, 4374);
+export const SO_NET_SERVICE_TYPE: number = darwin ? 4374 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_NOADDRERR: number = /* @__PURE__ */ pick(undefined, 4131);
+export const SO_NOADDRERR: number = darwin ? 4131 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_NOFCS: number = /* @__PURE__ */ pick(43);
+export const SO_NOFCS: number = linux ? 43 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). NetBSD only. */
-export const SO_NOHEADER: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 4106);
+export const SO_NOHEADER: number = netbsd ? 4106 : none;
 
 /** Socket option, level SOL_SOCKET: raise no SIGPIPE. See socket(7). macOS, FreeBSD, NetBSD only. */
-export const SO_NOSIGPIPE: number = /* @__PURE__ */ pick(undefined, 4130, undefined, 2048, 2048);
+export const SO_NOSIGPIPE: number = linux || win32 ? none : darwin ? 4130 : 2048;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_NOTIFYCONFLICT: number = /* @__PURE__ */ pick(undefined, 4134);
+export const SO_NOTIFYCONFLICT: number = darwin ? 4134 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_NO_CHECK: number = /* @__PURE__ */ pick(11);
+export const SO_NO_CHECK: number = linux ? 11 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_NO_DDP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32768);
+export const SO_NO_DDP: number = freebsd ? 32768 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_NO_OFFLOAD: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 16384);
+export const SO_NO_OFFLOAD: number = freebsd ? 16384 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_NP_EXTENSIONS: number = /* @__PURE__ */ pick(undefined, 4227);
+export const SO_NP_EXTENSIONS: number = darwin ? 4227 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_NREAD: number = /* @__PURE__ */ pick(undefined, 4128);
+export const SO_NREAD: number = darwin ? 4128 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_NUMRCVPKT: number = /* @__PURE__ */ pick(undefined, 4370);
+export const SO_NUMRCVPKT: number = darwin ? 4370 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_NWRITE: number = /* @__PURE__ */ pick(undefined, 4132);
+export const SO_NWRITE: number = darwin ? 4132 : none;
 
 /** Socket option, level SOL_SOCKET: leave urgent data in the stream. See socket(7). */
-export const SO_OOBINLINE: number = /* @__PURE__ */ pick(10, 256, 256, 256, 256);
+export const SO_OOBINLINE: number = linux ? 10 : 256;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_OPENTYPE: number = /* @__PURE__ */ pick(undefined, undefined, 28680);
+export const SO_OPENTYPE: number = win32 ? 28680 : none;
 
 /** Socket option, level SOL_SOCKET: where a redirected connection was going, level SOL_IP. See socket(7). Linux, Windows only. */
-export const SO_ORIGINAL_DST: number = /* @__PURE__ */ pick(80, undefined, 12303);
+export const SO_ORIGINAL_DST: number = linux ? 80 : win32 ? 12303 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). NetBSD only. */
-export const SO_OVERFLOWED: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 4105);
+export const SO_OVERFLOWED: number = netbsd ? 4105 : none;
 
 /** Socket option, level SOL_SOCKET: receive the sender's credentials as SCM_CREDENTIALS. See unix(7). Linux only. */
-export const SO_PASSCRED: number = /* @__PURE__ */ pick(16);
+export const SO_PASSCRED: number = linux ? 16 : none;
 
 /** Socket option, level SOL_SOCKET: receive a descriptor of the sender's process as SCM_PIDFD. See unix(7). Linux only. */
-export const SO_PASSPIDFD: number = /* @__PURE__ */ pick(76);
+export const SO_PASSPIDFD: number = linux ? 76 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_PASSRIGHTS: number = /* @__PURE__ */ pick(83);
+export const SO_PASSRIGHTS: number = linux ? 83 : none;
 
 /** Socket option, level SOL_SOCKET: receive the sender's security label as SCM_SECURITY. See unix(7). Linux only. */
-export const SO_PASSSEC: number = /* @__PURE__ */ pick(34);
+export const SO_PASSSEC: number = linux ? 34 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_PAUSE_ACCEPT: number = /* @__PURE__ */ pick(undefined, undefined, 12291);
+export const SO_PAUSE_ACCEPT: number = win32 ? 12291 : none;
 
 /** Socket option, level SOL_SOCKET: where in the queue MSG_PEEK reads. See unix(7). Linux only. */
-export const SO_PEEK_OFF: number = /* @__PURE__ */ pick(42);
+export const SO_PEEK_OFF: number = linux ? 42 : none;
 
 /** Socket option, level SOL_SOCKET: process, user and group of the peer, a struct ucred; read-only. See unix(7). Linux only. */
-export const SO_PEERCRED: number = /* @__PURE__ */ pick(17);
+export const SO_PEERCRED: number = linux ? 17 : none;
 
 /** Socket option, level SOL_SOCKET: the peer's groups; read-only. See socket(7). Linux only. */
-export const SO_PEERGROUPS: number = /* @__PURE__ */ pick(59);
+export const SO_PEERGROUPS: number = linux ? 59 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS, FreeBSD only. */
-export const SO_PEERLABEL: number = /* @__PURE__ */ pick(undefined, 4113, undefined, 4112);
+export const SO_PEERLABEL: number = darwin ? 4113 : freebsd ? 4112 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_PEERNAME: number = /* @__PURE__ */ pick(28);
+export const SO_PEERNAME: number = linux ? 28 : none;
 
 /** Socket option, level SOL_SOCKET: a descriptor of the peer's process; read-only. See socket(7). Linux only. */
-export const SO_PEERPIDFD: number = /* @__PURE__ */ pick(77);
+export const SO_PEERPIDFD: number = linux ? 77 : none;
 
 /** Socket option, level SOL_SOCKET: the peer's security label; read-only. See unix(7). Linux only. */
-export const SO_PEERSEC: number = /* @__PURE__ */ pick(31);
+export const SO_PEERSEC: number = linux ? 31 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_PORT_SCALABILITY: number = /* @__PURE__ */ pick(undefined, undefined, 12294);
+export const SO_PORT_SCALABILITY: number = win32 ? 12294 : none;
 
 /** Socket option, level SOL_SOCKET: keep interrupts away while polling. See socket(7). Linux only. */
-export const SO_PREFER_BUSY_POLL: number = /* @__PURE__ */ pick(69);
+export const SO_PREFER_BUSY_POLL: number = linux ? 69 : none;
 
 /** Socket option, level SOL_SOCKET: the priority of outgoing packets. See socket(7). Linux only. */
-export const SO_PRIORITY: number = /* @__PURE__ */ pick(12);
+export const SO_PRIORITY: number = linux ? 12 : none;
 
 /** Socket option, level SOL_SOCKET: the protocol; read-only. See socket(7). Linux, FreeBSD only. */
-export const SO_PROTOCOL: number = /* @__PURE__ */ pick(38, undefined, undefined, 4118);
+export const SO_PROTOCOL: number = linux ? 38 : freebsd ? 4118 : none;
 
 /** Socket option, level SOL_SOCKET: another name for SO_PROTOCOL. See socket(7). FreeBSD only. */
-export const SO_PROTOTYPE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4118);
+export const SO_PROTOTYPE: number = freebsd ? 4118 : none;
 
 /** Socket option, level SOL_SOCKET: take ephemeral ports at random. See socket(7). Windows only. */
-export const SO_RANDOMIZE_PORT: number = /* @__PURE__ */ pick(undefined, undefined, 12293);
+export const SO_RANDOMIZE_PORT: number = win32 ? 12293 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_RANDOMPORT: number = /* @__PURE__ */ pick(undefined, 4226);
+export const SO_RANDOMPORT: number = darwin ? 4226 : none;
 
 /** Socket option, level SOL_SOCKET: bytes of the receive buffer. See socket(7). */
-export const SO_RCVBUF: number = /* @__PURE__ */ pick(8, 4098, 4098, 4098, 4098);
+export const SO_RCVBUF: number = linux ? 8 : 4098;
 
 /** Socket option, level SOL_SOCKET: SO_RCVBUF beyond the system's limit. See socket(7). Linux only. */
-export const SO_RCVBUFFORCE: number = /* @__PURE__ */ pick(33);
+export const SO_RCVBUFFORCE: number = linux ? 33 : none;
 
 /** Socket option, level SOL_SOCKET: bytes that must have arrived before recv returns. See socket(7). */
-export const SO_RCVLOWAT: number = /* @__PURE__ */ pick(18, 4100, 4100, 4100, 4100);
+export const SO_RCVLOWAT: number = linux ? 18 : 4100;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_RCVMARK: number = /* @__PURE__ */ pick(75);
+export const SO_RCVMARK: number = linux ? 75 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_RCVPRIORITY: number = /* @__PURE__ */ pick(82);
+export const SO_RCVPRIORITY: number = linux ? 82 : none;
 
 /** Socket option, level SOL_SOCKET: how long receiving blocks, a struct timeval. See socket(7). */
-export const SO_RCVTIMEO: number = /* @__PURE__ */ pick(20, 4102, 4102, 4102, 4108);
+export const SO_RCVTIMEO: number = linux ? 20 : netbsd ? 4108 : 4102;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_RCVTIMEO_NEW: number = /* @__PURE__ */ pick(66);
+export const SO_RCVTIMEO_NEW: number = linux ? 66 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_RCVTIMEO_OLD: number = /* @__PURE__ */ pick(20);
+export const SO_RCVTIMEO_OLD: number = linux ? 20 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD, NetBSD only. */
-export const SO_RERROR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 131072, 16384);
+export const SO_RERROR: number = freebsd ? 131072 : netbsd ? 16384 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_RESERVE_MEM: number = /* @__PURE__ */ pick(73);
+export const SO_RESERVE_MEM: number = linux ? 73 : none;
 
 /** Socket option, level SOL_SOCKET: allow an address in use to be bound; on Windows take it from its holder. See socket(7). */
-export const SO_REUSEADDR: number = /* @__PURE__ */ pick(2, 4, 4, 4, 4);
+export const SO_REUSEADDR: number = linux ? 2 : 4;
 
 /** Socket option, level SOL_SOCKET: allow several sockets to bind one address. See socket(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SO_REUSEPORT: number = /* @__PURE__ */ pick(15, 512, undefined, 512, 512);
+export const SO_REUSEPORT: number = linux ? 15 : win32 ? none : 512;
 
 /** Socket option, level SOL_SOCKET: spread connections over the sockets of one address. See setsockopt(2). FreeBSD only. */
-export const SO_REUSEPORT_LB: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 65536);
+export const SO_REUSEPORT_LB: number = freebsd ? 65536 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_REUSESHAREUID: number = /* @__PURE__ */ pick(undefined, 4133);
+export const SO_REUSESHAREUID: number = darwin ? 4133 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_REUSE_MULTICASTPORT: number = /* @__PURE__ */ pick(undefined, undefined, 12296);
+export const SO_REUSE_MULTICASTPORT: number = win32 ? 12296 : none;
 
 /** Socket option, level SOL_SOCKET: choose the local port as late as connect. See socket(7). Windows only. */
-export const SO_REUSE_UNICASTPORT: number = /* @__PURE__ */ pick(undefined, undefined, 12295);
+export const SO_REUSE_UNICASTPORT: number = win32 ? 12295 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). No platform here has it. */
-export const SO_RTABLE: number = /* @__PURE__ */ pick();
+export const SO_RTABLE: number = none;
 
 /** Socket option, level SOL_SOCKET: receive the count of dropped datagrams as ancillary data. See socket(7). Linux only. */
-export const SO_RXQ_OVFL: number = /* @__PURE__ */ pick(40);
+export const SO_RXQ_OVFL: number = linux ? 40 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_SELECT_ERR_QUEUE: number = /* @__PURE__ */ pick(45);
+export const SO_SELECT_ERR_QUEUE: number = linux ? 45 : none;
 
 /** Socket option, level SOL_SOCKET: the routing table used. See setfib(2). FreeBSD only. */
-export const SO_SETFIB: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4116);
+export const SO_SETFIB: number = freebsd ? 4116 : none;
 
 /** Socket option, level SOL_SOCKET: bytes of the send buffer. See socket(7). */
-export const SO_SNDBUF: number = /* @__PURE__ */ pick(7, 4097, 4097, 4097, 4097);
+export const SO_SNDBUF: number = linux ? 7 : 4097;
 
 /** Socket option, level SOL_SOCKET: SO_SNDBUF beyond the system's limit. See socket(7). Linux only. */
-export const SO_SNDBUFFORCE: number = /* @__PURE__ */ pick(32);
+export const SO_SNDBUFFORCE: number = linux ? 32 : none;
 
 /** Socket option, level SOL_SOCKET: bytes that must fit before the socket is writable. See socket(7). */
-export const SO_SNDLOWAT: number = /* @__PURE__ */ pick(19, 4099, 4099, 4099, 4099);
+export const SO_SNDLOWAT: number = linux ? 19 : 4099;
 
 /** Socket option, level SOL_SOCKET: how long sending blocks, a struct timeval. See socket(7). */
-export const SO_SNDTIMEO: number = /* @__PURE__ */ pick(21, 4101, 4101, 4101, 4107);
+export const SO_SNDTIMEO: number = linux ? 21 : netbsd ? 4107 : 4101;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_SNDTIMEO_NEW: number = /* @__PURE__ */ pick(67);
+export const SO_SNDTIMEO_NEW: number = linux ? 67 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_SNDTIMEO_OLD: number = /* @__PURE__ */ pick(21);
+export const SO_SNDTIMEO_OLD: number = linux ? 21 : none;
 
 /** Socket option, level SOL_SOCKET: forward one connection's data to another. See setsockopt(2). FreeBSD only. */
-export const SO_SPLICE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4131);
+export const SO_SPLICE: number = freebsd ? 4131 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_SYNCHRONOUS_ALERT: number = /* @__PURE__ */ pick(undefined, undefined, 16);
+export const SO_SYNCHRONOUS_ALERT: number = win32 ? 16 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_SYNCHRONOUS_NONALERT: number = /* @__PURE__ */ pick(undefined, undefined, 32);
+export const SO_SYNCHRONOUS_NONALERT: number = win32 ? 32 : none;
 
 /** Socket option, level SOL_SOCKET: receive the time of arrival in microseconds as SCM_TIMESTAMP. See socket(7). */
-export const SO_TIMESTAMP: number = /* @__PURE__ */ pick(29, 1024, 12298, 1024, 8192);
+export const SO_TIMESTAMP: number = linux ? 29 : win32 ? 12298 : netbsd ? 8192 : 1024;
 
 /** Socket option, level SOL_SOCKET: which timestamps to take and report, flags SOF_TIMESTAMPING_. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SO_TIMESTAMPING: number = /* @__PURE__ */ pick(37);
+export const SO_TIMESTAMPING: number = linux ? 37 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_TIMESTAMPING_NEW: number = /* @__PURE__ */ pick(65);
+export const SO_TIMESTAMPING_NEW: number = linux ? 65 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_TIMESTAMPING_OLD: number = /* @__PURE__ */ pick(37);
+export const SO_TIMESTAMPING_OLD: number = linux ? 37 : none;
 
 /** Socket option, level SOL_SOCKET: receive the time of arrival in nanoseconds as SCM_TIMESTAMPNS. See socket(7). Linux only. */
-export const SO_TIMESTAMPNS: number = /* @__PURE__ */ pick(35);
+export const SO_TIMESTAMPNS: number = linux ? 35 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_TIMESTAMPNS_NEW: number = /* @__PURE__ */ pick(64);
+export const SO_TIMESTAMPNS_NEW: number = linux ? 64 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_TIMESTAMPNS_OLD: number = /* @__PURE__ */ pick(35);
+export const SO_TIMESTAMPNS_OLD: number = linux ? 35 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Windows only. */
-export const SO_TIMESTAMP_ID: number = /* @__PURE__ */ pick(undefined, undefined, 12299);
+export const SO_TIMESTAMP_ID: number = win32 ? 12299 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_TIMESTAMP_MONOTONIC: number = /* @__PURE__ */ pick(undefined, 2048);
+export const SO_TIMESTAMP_MONOTONIC: number = darwin ? 2048 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_TIMESTAMP_NEW: number = /* @__PURE__ */ pick(63);
+export const SO_TIMESTAMP_NEW: number = linux ? 63 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_TIMESTAMP_OLD: number = /* @__PURE__ */ pick(29);
+export const SO_TIMESTAMP_OLD: number = linux ? 29 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_TS_BINTIME: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1);
+export const SO_TS_BINTIME: number = freebsd ? 1 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_TS_CLOCK: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4119);
+export const SO_TS_CLOCK: number = freebsd ? 4119 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_TS_CLOCK_MAX: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 3);
+export const SO_TS_CLOCK_MAX: number = freebsd ? 3 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_TS_DEFAULT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 0);
+export const SO_TS_DEFAULT: number = freebsd ? 0 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_TS_MONOTONIC: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 3);
+export const SO_TS_MONOTONIC: number = freebsd ? 3 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_TS_REALTIME: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2);
+export const SO_TS_REALTIME: number = freebsd ? 2 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). FreeBSD only. */
-export const SO_TS_REALTIME_MICRO: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 0);
+export const SO_TS_REALTIME_MICRO: number = freebsd ? 0 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_TXREHASH: number = /* @__PURE__ */ pick(74);
+export const SO_TXREHASH: number = linux ? 74 : none;
 
 /** Socket option, level SOL_SOCKET: send packets at a time given as SCM_TXTIME. See socket(7). Linux only. */
-export const SO_TXTIME: number = /* @__PURE__ */ pick(61);
+export const SO_TXTIME: number = linux ? 61 : none;
 
 /** Socket option, level SOL_SOCKET: the type; read-only. See socket(7). */
-export const SO_TYPE: number = /* @__PURE__ */ pick(3, 4104, 4104, 4104, 4104);
+export const SO_TYPE: number = linux ? 3 : 4104;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_UPCALLCLOSEWAIT: number = /* @__PURE__ */ pick(undefined, 4135);
+export const SO_UPCALLCLOSEWAIT: number = darwin ? 4135 : none;
 
 /** Socket option, level SOL_SOCKET: complete a socket that AcceptEx accepted. See socket(7). Windows only. */
-export const SO_UPDATE_ACCEPT_CONTEXT: number = /* @__PURE__ */ pick(undefined, undefined, 28683);
+export const SO_UPDATE_ACCEPT_CONTEXT: number = win32 ? 28683 : none;
 
 /** Socket option, level SOL_SOCKET: complete a socket that ConnectEx connected. See socket(7). Windows only. */
-export const SO_UPDATE_CONNECT_CONTEXT: number = /* @__PURE__ */ pick(undefined, undefined, 28688);
+export const SO_UPDATE_CONNECT_CONTEXT: number = win32 ? 28688 : none;
 
 /** Socket option, level SOL_SOCKET: a routing socket hears its own messages. See socket(7). macOS, Windows, FreeBSD, NetBSD only. */
-export const SO_USELOOPBACK: number = /* @__PURE__ */ pick(undefined, 64, 64, 64, 64);
+export const SO_USELOOPBACK: number = linux ? none : 64;
 
 /** Socket option, level SOL_SOCKET: a number for dummynet and ipfw. See setsockopt(2). FreeBSD only. */
-export const SO_USER_COOKIE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4117);
+export const SO_USER_COOKIE: number = freebsd ? 4117 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_WANTMORE: number = /* @__PURE__ */ pick(undefined, 16384);
+export const SO_WANTMORE: number = darwin ? 16384 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). macOS only. */
-export const SO_WANTOOBFLAG: number = /* @__PURE__ */ pick(undefined, 32768);
+export const SO_WANTOOBFLAG: number = darwin ? 32768 : none;
 
 /** Socket option, level SOL_SOCKET. See socket(7). Linux only. */
-export const SO_WIFI_STATUS: number = /* @__PURE__ */ pick(41);
+export const SO_WIFI_STATUS: number = linux ? 41 : none;
 
 /** Socket option, level SOL_SOCKET: allow MSG_ZEROCOPY. See https://docs.kernel.org/networking/msg_zerocopy.html. Linux only. */
-export const SO_ZEROCOPY: number = /* @__PURE__ */ pick(60);
+export const SO_ZEROCOPY: number = linux ? 60 : none;
 
 // Message flags
 
 /** Flag of send and recv: the datagram came by broadcast. See send(2), recv(2). Windows, NetBSD only. */
-export const MSG_BCAST: number = /* @__PURE__ */ pick(undefined, undefined, 1024, undefined, 256);
+export const MSG_BCAST: number = win32 ? 1024 : netbsd ? 256 : none;
 
 /** Flag of send and recv: beginning of a tag. See send(2), recv(2). No platform here has it. */
-export const MSG_BTAG: number = /* @__PURE__ */ pick();
+export const MSG_BTAG: number = none;
 
 /** Flag of send and recv: close received descriptors on exec. See send(2), recv(2). Linux, FreeBSD, NetBSD only. */
-export const MSG_CMSG_CLOEXEC: number = /* @__PURE__ */ pick(1073741824, undefined, undefined, 262144, 2048);
+export const MSG_CMSG_CLOEXEC: number = linux ? 1073741824 : freebsd ? 262144 : netbsd ? 2048 : none;
 
 /** Flag of send and recv: close received descriptors on fork. See send(2), recv(2). FreeBSD only. */
-export const MSG_CMSG_CLOFORK: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4194304);
+export const MSG_CMSG_CLOFORK: number = freebsd ? 4194304 : none;
 
 /** Flag of send and recv: the peer answered, so its neighbour entry is fresh. See send(2), recv(2). Linux only. */
-export const MSG_CONFIRM: number = /* @__PURE__ */ pick(2048);
+export const MSG_CONFIRM: number = linux ? 2048 : none;
 
 /** Flag of send and recv: the ancillary data did not fit. See send(2), recv(2). */
-export const MSG_CTRUNC: number = /* @__PURE__ */ pick(8, 32, 512, 32, 32);
+export const MSG_CTRUNC: number = linux ? 8 : win32 ? 512 : 32;
 
 /** Flag of send and recv: send to hosts of the local network only. See send(2), recv(2). */
 export const MSG_DONTROUTE: number = 4;
 
 /** Flag of send and recv: do not block. See send(2), recv(2). Linux, macOS, FreeBSD, NetBSD only. */
-export const MSG_DONTWAIT: number = /* @__PURE__ */ pick(64, 128, undefined, 128, 128);
+export const MSG_DONTWAIT: number = linux ? 64 : win32 ? none : 128;
 
 /** Flag of send and recv: close the sending half after this data. See send(2), recv(2). macOS, FreeBSD only. */
-export const MSG_EOF: number = /* @__PURE__ */ pick(undefined, 256, undefined, 256);
+export const MSG_EOF: number = darwin || freebsd ? 256 : none;
 
 /** Flag of send and recv: end of a record. See send(2), recv(2). Linux, macOS, FreeBSD, NetBSD only. */
-export const MSG_EOR: number = /* @__PURE__ */ pick(128, 8, undefined, 8, 8);
+export const MSG_EOR: number = linux ? 128 : win32 ? none : 8;
 
 /** Flag of send and recv: read the queue of errors and timestamps. See send(2), recv(2). Linux, Windows only. */
-export const MSG_ERRQUEUE: number = /* @__PURE__ */ pick(8192, undefined, 4096);
+export const MSG_ERRQUEUE: number = linux ? 8192 : win32 ? 4096 : none;
 
 /** Flag of send and recv: end of a tag. See send(2), recv(2). No platform here has it. */
-export const MSG_ETAG: number = /* @__PURE__ */ pick();
+export const MSG_ETAG: number = none;
 
 /** Flag of send and recv: connect with the first data. See tcp(7). Linux only. */
-export const MSG_FASTOPEN: number = /* @__PURE__ */ pick(536870912);
+export const MSG_FASTOPEN: number = linux ? 536870912 : none;
 
 /** Flag of send and recv. See send(2), recv(2). Linux only. */
-export const MSG_FIN: number = /* @__PURE__ */ pick(512);
+export const MSG_FIN: number = linux ? 512 : none;
 
 /** Flag of send and recv. See send(2), recv(2). macOS only. */
-export const MSG_FLUSH: number = /* @__PURE__ */ pick(undefined, 1024);
+export const MSG_FLUSH: number = darwin ? 1024 : none;
 
 /** Flag of send and recv. See send(2), recv(2). macOS only. */
-export const MSG_HAVEMORE: number = /* @__PURE__ */ pick(undefined, 8192);
+export const MSG_HAVEMORE: number = darwin ? 8192 : none;
 
 /** Flag of send and recv. See send(2), recv(2). macOS only. */
-export const MSG_HOLD: number = /* @__PURE__ */ pick(undefined, 2048);
+export const MSG_HOLD: number = darwin ? 2048 : none;
 
 /** Flag of send and recv. See send(2), recv(2). Windows only. */
-export const MSG_INTERRUPT: number = /* @__PURE__ */ pick(undefined, undefined, 16);
+export const MSG_INTERRUPT: number = win32 ? 16 : none;
 
 /** Flag of send and recv: the datagram came by multicast. See send(2), recv(2). Windows, NetBSD only. */
-export const MSG_MCAST: number = /* @__PURE__ */ pick(undefined, undefined, 2048, undefined, 512);
+export const MSG_MCAST: number = win32 ? 2048 : netbsd ? 512 : none;
 
 /** Flag of send and recv: more data follows, do not send yet. See send(2), recv(2). Linux only. */
-export const MSG_MORE: number = /* @__PURE__ */ pick(32768);
+export const MSG_MORE: number = linux ? 32768 : none;
 
 /** Flag of send and recv: raise no SIGPIPE. See send(2), recv(2). Linux, macOS, FreeBSD, NetBSD only. */
-export const MSG_NOSIGNAL: number = /* @__PURE__ */ pick(16384, 524288, undefined, 131072, 1024);
+export const MSG_NOSIGNAL: number = linux ? 16384 : darwin ? 524288 : win32 ? none : freebsd ? 131072 : 1024;
 
 /** Flag of send and recv: what arrived is an SCTP notification. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const MSG_NOTIFICATION: number = /* @__PURE__ */ pick(32768, undefined, undefined, 8192, 16384);
+export const MSG_NOTIFICATION: number = linux ? 32768 : freebsd ? 8192 : netbsd ? 16384 : none;
 
 /** Flag of send and recv: urgent data. See send(2), recv(2). */
 export const MSG_OOB: number = 1;
 
 /** Flag of send and recv: part of a message. See https://learn.microsoft.com/windows/win32/api/winsock2/nf-winsock2-wsarecv. Windows only. */
-export const MSG_PARTIAL: number = /* @__PURE__ */ pick(undefined, undefined, 32768);
+export const MSG_PARTIAL: number = win32 ? 32768 : none;
 
 /** Flag of send and recv: look at data and leave it in the queue. See send(2), recv(2). */
 export const MSG_PEEK: number = 2;
 
 /** Flag of send and recv. See send(2), recv(2). Linux only. */
-export const MSG_PROXY: number = /* @__PURE__ */ pick(16);
+export const MSG_PROXY: number = linux ? 16 : none;
 
 /** Flag of send and recv: deliver what there is without waiting for more. See send(2), recv(2). Windows only. */
-export const MSG_PUSH_IMMEDIATE: number = /* @__PURE__ */ pick(undefined, undefined, 32);
+export const MSG_PUSH_IMMEDIATE: number = win32 ? 32 : none;
 
 /** Flag of send and recv. See send(2), recv(2). macOS only. */
-export const MSG_RCVMORE: number = /* @__PURE__ */ pick(undefined, 16384);
+export const MSG_RCVMORE: number = darwin ? 16384 : none;
 
 /** Flag of send and recv. See send(2), recv(2). Linux only. */
-export const MSG_RST: number = /* @__PURE__ */ pick(4096);
+export const MSG_RST: number = linux ? 4096 : none;
 
 /** Flag of send and recv. See send(2), recv(2). macOS only. */
-export const MSG_SEND: number = /* @__PURE__ */ pick(undefined, 4096);
+export const MSG_SEND: number = darwin ? 4096 : none;
 
 /** Flag of send and recv: data may stay in the device's memory. See https://docs.kernel.org/networking/devmem.html. Linux only. */
-export const MSG_SOCK_DEVMEM: number = /* @__PURE__ */ pick(33554432);
+export const MSG_SOCK_DEVMEM: number = linux ? 33554432 : none;
 
 /** Flag of send and recv. See send(2), recv(2). Linux only. */
-export const MSG_SYN: number = /* @__PURE__ */ pick(1024);
+export const MSG_SYN: number = linux ? 1024 : none;
 
 /** Flag of send and recv: the datagram did not fit; as an argument, ask for its whole length. See send(2), recv(2). */
-export const MSG_TRUNC: number = /* @__PURE__ */ pick(32, 16, 256, 16, 16);
+export const MSG_TRUNC: number = linux ? 32 : win32 ? 256 : 16;
 
 /** Flag of send and recv. See send(2), recv(2). Linux only. */
-export const MSG_TRYHARD: number = /* @__PURE__ */ pick(4);
+export const MSG_TRYHARD: number = linux ? 4 : none;
 
 /** Flag of send and recv: wait for the whole buffer to fill. See send(2), recv(2). */
-export const MSG_WAITALL: number = /* @__PURE__ */ pick(256, 64, 8, 64, 64);
+export const MSG_WAITALL: number = linux ? 256 : win32 ? 8 : 64;
 
 /** Flag of send and recv: recvmmsg blocks for the first message only. See recvmmsg(2). Linux, FreeBSD, NetBSD only. */
-export const MSG_WAITFORONE: number = /* @__PURE__ */ pick(65536, undefined, undefined, 524288, 8192);
+export const MSG_WAITFORONE: number = linux ? 65536 : freebsd ? 524288 : netbsd ? 8192 : none;
 
 /** Flag of send and recv. See send(2), recv(2). macOS only. */
-export const MSG_WAITSTREAM: number = /* @__PURE__ */ pick(undefined, 512);
+export const MSG_WAITSTREAM: number = darwin ? 512 : none;
 
 /** Flag of send and recv: send from the caller's memory without a copy. See https://docs.kernel.org/networking/msg_zerocopy.html. Linux only. */
-export const MSG_ZEROCOPY: number = /* @__PURE__ */ pick(67108864);
+export const MSG_ZEROCOPY: number = linux ? 67108864 : none;
 
 /** Flags of send and recv by name and by value. */
 export const MsgFlag = /* @__PURE__ */ enumerate({
@@ -1725,244 +1732,244 @@ export const MsgFlag = /* @__PURE__ */ enumerate({
 // Ancillary data
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). FreeBSD only. */
-export const SCM_BINTIME: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4);
+export const SCM_BINTIME: number = freebsd ? 4 : none;
 
 /** Type of ancillary data, level SOL_SOCKET: process, user and group of the sender, a struct ucred. See unix(7). Linux only. */
-export const SCM_CREDENTIALS: number = /* @__PURE__ */ pick(2);
+export const SCM_CREDENTIALS: number = linux ? 2 : none;
 
 /** Type of ancillary data, level SOL_SOCKET: credentials of the sender. See unix(4). macOS, FreeBSD, NetBSD only. */
-export const SCM_CREDS: number = /* @__PURE__ */ pick(undefined, 3, undefined, 3, 16);
+export const SCM_CREDS: number = linux || win32 ? none : netbsd ? 16 : 3;
 
 /** Type of ancillary data, level SOL_SOCKET: credentials of the sender, a struct sockcred2. See unix(4). FreeBSD only. */
-export const SCM_CREDS2: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 8);
+export const SCM_CREDS2: number = freebsd ? 8 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
-export const SCM_DEVMEM_DMABUF: number = /* @__PURE__ */ pick(79);
+export const SCM_DEVMEM_DMABUF: number = linux ? 79 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
-export const SCM_DEVMEM_LINEAR: number = /* @__PURE__ */ pick(78);
+export const SCM_DEVMEM_LINEAR: number = linux ? 78 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
-export const SCM_INQ: number = /* @__PURE__ */ pick(84);
+export const SCM_INQ: number = linux ? 84 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). FreeBSD only. */
-export const SCM_MONOTONIC: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 6);
+export const SCM_MONOTONIC: number = freebsd ? 6 : none;
 
 /** Type of ancillary data, level SOL_SOCKET: a descriptor of the sender's process. See unix(7). Linux only. */
-export const SCM_PIDFD: number = /* @__PURE__ */ pick(4);
+export const SCM_PIDFD: number = linux ? 4 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). FreeBSD only. */
-export const SCM_REALTIME: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 5);
+export const SCM_REALTIME: number = freebsd ? 5 : none;
 
 /** Type of ancillary data, level SOL_SOCKET: descriptors. See unix(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SCM_RIGHTS: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
+export const SCM_RIGHTS: number = win32 ? none : 1;
 
 /** Type of ancillary data, level SOL_SOCKET: the sender's security label. See unix(7). Linux only. */
-export const SCM_SECURITY: number = /* @__PURE__ */ pick(3);
+export const SCM_SECURITY: number = linux ? 3 : none;
 
 /** Type of ancillary data, level SOL_SOCKET: time of arrival, a struct timeval. See cmsg(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const SCM_TIMESTAMP: number = /* @__PURE__ */ pick(29, 2, undefined, 2, 8);
+export const SCM_TIMESTAMP: number = linux ? 29 : win32 ? none : netbsd ? 8 : 2;
 
 /** Type of ancillary data, level SOL_SOCKET: software and hardware timestamps, a struct scm_timestamping. See cmsg(3). Linux only. */
-export const SCM_TIMESTAMPING: number = /* @__PURE__ */ pick(37);
+export const SCM_TIMESTAMPING: number = linux ? 37 : none;
 
 /** Type of ancillary data, level SOL_SOCKET: statistics of the connection with a timestamp. See cmsg(3). Linux only. */
-export const SCM_TIMESTAMPING_OPT_STATS: number = /* @__PURE__ */ pick(54);
+export const SCM_TIMESTAMPING_OPT_STATS: number = linux ? 54 : none;
 
 /** Type of ancillary data, level SOL_SOCKET: interface and length of the packet with a timestamp. See cmsg(3). Linux only. */
-export const SCM_TIMESTAMPING_PKTINFO: number = /* @__PURE__ */ pick(58);
+export const SCM_TIMESTAMPING_PKTINFO: number = linux ? 58 : none;
 
 /** Type of ancillary data, level SOL_SOCKET: time of arrival, a struct timespec. See cmsg(3). Linux only. */
-export const SCM_TIMESTAMPNS: number = /* @__PURE__ */ pick(35);
+export const SCM_TIMESTAMPNS: number = linux ? 35 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). macOS only. */
-export const SCM_TIMESTAMP_MONOTONIC: number = /* @__PURE__ */ pick(undefined, 4);
+export const SCM_TIMESTAMP_MONOTONIC: number = darwin ? 4 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). FreeBSD only. */
-export const SCM_TIME_INFO: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 7);
+export const SCM_TIME_INFO: number = freebsd ? 7 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
-export const SCM_TSTAMP_ACK: number = /* @__PURE__ */ pick(2);
+export const SCM_TSTAMP_ACK: number = linux ? 2 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
-export const SCM_TSTAMP_COMPLETION: number = /* @__PURE__ */ pick(3);
+export const SCM_TSTAMP_COMPLETION: number = linux ? 3 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
-export const SCM_TSTAMP_SCHED: number = /* @__PURE__ */ pick(1);
+export const SCM_TSTAMP_SCHED: number = linux ? 1 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
-export const SCM_TSTAMP_SND: number = /* @__PURE__ */ pick(0);
+export const SCM_TSTAMP_SND: number = linux ? 0 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
-export const SCM_TS_OPT_ID: number = /* @__PURE__ */ pick(81);
+export const SCM_TS_OPT_ID: number = linux ? 81 : none;
 
 /** Type of ancillary data, level SOL_SOCKET: when to send the packet, in nanoseconds. See cmsg(3). Linux only. */
-export const SCM_TXTIME: number = /* @__PURE__ */ pick(61);
+export const SCM_TXTIME: number = linux ? 61 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
-export const SCM_WIFI_STATUS: number = /* @__PURE__ */ pick(41);
+export const SCM_WIFI_STATUS: number = linux ? 41 : none;
 
 // Unix domain options
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: connect returns when the peer has accepted. See unix(4). NetBSD only. */
-export const LOCAL_CONNWAIT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 2);
+export const LOCAL_CONNWAIT: number = netbsd ? 2 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: receive the sender's credentials once, as SCM_CREDS. See unix(4). FreeBSD, NetBSD only. */
-export const LOCAL_CREDS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2, 4);
+export const LOCAL_CREDS: number = freebsd ? 2 : netbsd ? 4 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: receive the sender's credentials with every message, as SCM_CREDS2. See unix(4). FreeBSD only. */
-export const LOCAL_CREDS_PERSISTENT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 3);
+export const LOCAL_CREDS_PERSISTENT: number = freebsd ? 3 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0. See unix(4). NetBSD only. */
-export const LOCAL_OCREDS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 1);
+export const LOCAL_OCREDS: number = netbsd ? 1 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: credentials of the peer, a struct xucred. See unix(4). macOS, FreeBSD only. */
-export const LOCAL_PEERCRED: number = /* @__PURE__ */ pick(undefined, 1, undefined, 1);
+export const LOCAL_PEERCRED: number = darwin || freebsd ? 1 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: credentials of the peer, a struct unpcbid. See unix(4). NetBSD only. */
-export const LOCAL_PEEREID: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 3);
+export const LOCAL_PEEREID: number = netbsd ? 3 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: effective process of the peer. See unix(4). macOS only. */
-export const LOCAL_PEEREPID: number = /* @__PURE__ */ pick(undefined, 3);
+export const LOCAL_PEEREPID: number = darwin ? 3 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0. See unix(4). macOS only. */
-export const LOCAL_PEEREUUID: number = /* @__PURE__ */ pick(undefined, 5);
+export const LOCAL_PEEREUUID: number = darwin ? 5 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: process of the peer. See unix(4). macOS only. */
-export const LOCAL_PEERPID: number = /* @__PURE__ */ pick(undefined, 2);
+export const LOCAL_PEERPID: number = darwin ? 2 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: audit token of the peer. See unix(4). macOS only. */
-export const LOCAL_PEERTOKEN: number = /* @__PURE__ */ pick(undefined, 6);
+export const LOCAL_PEERTOKEN: number = darwin ? 6 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0. See unix(4). macOS only. */
-export const LOCAL_PEERUUID: number = /* @__PURE__ */ pick(undefined, 4);
+export const LOCAL_PEERUUID: number = darwin ? 4 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: ioctl request of Windows: process of the peer. See unix(4). Windows only. */
-export const SIO_AF_UNIX_GETPEERPID: number = /* @__PURE__ */ pick(undefined, undefined, 1476395264);
+export const SIO_AF_UNIX_GETPEERPID: number = win32 ? 1476395264 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0. See unix(4). Windows only. */
-export const SIO_AF_UNIX_SETBINDPARENTPATH: number = /* @__PURE__ */ pick(undefined, undefined, 2550137089);
+export const SIO_AF_UNIX_SETBINDPARENTPATH: number = win32 ? 2550137089 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0. See unix(4). Windows only. */
-export const SIO_AF_UNIX_SETCONNPARENTPATH: number = /* @__PURE__ */ pick(undefined, undefined, 2550137090);
+export const SIO_AF_UNIX_SETCONNPARENTPATH: number = win32 ? 2550137090 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: bytes of a path in an address. See unix(4). Windows only. */
-export const UNIX_PATH_MAX: number = /* @__PURE__ */ pick(undefined, undefined, 108);
+export const UNIX_PATH_MAX: number = win32 ? 108 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0. See unix(4). macOS, FreeBSD only. */
-export const XUCRED_VERSION: number = /* @__PURE__ */ pick(undefined, 0, undefined, 0);
+export const XUCRED_VERSION: number = darwin || freebsd ? 0 : none;
 
 // Timestamping
 
 /** Timestamping flag: timestamps of a chosen clock. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_BIND_PHC: number = /* @__PURE__ */ pick(32768);
+export const SOF_TIMESTAMPING_BIND_PHC: number = linux ? 32768 : none;
 
 /** Timestamping flag. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_MASK: number = /* @__PURE__ */ pick(524287);
+export const SOF_TIMESTAMPING_MASK: number = linux ? 524287 : none;
 
 /** Timestamping flag: timestamps with ancillary data about the packet. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_OPT_CMSG: number = /* @__PURE__ */ pick(1024);
+export const SOF_TIMESTAMPING_OPT_CMSG: number = linux ? 1024 : none;
 
 /** Timestamping flag: number the packets. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_OPT_ID: number = /* @__PURE__ */ pick(128);
+export const SOF_TIMESTAMPING_OPT_ID: number = linux ? 128 : none;
 
 /** Timestamping flag: number by bytes from the moment the option is set. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_OPT_ID_TCP: number = /* @__PURE__ */ pick(65536);
+export const SOF_TIMESTAMPING_OPT_ID_TCP: number = linux ? 65536 : none;
 
 /** Timestamping flag: timestamps with interface and length. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_OPT_PKTINFO: number = /* @__PURE__ */ pick(8192);
+export const SOF_TIMESTAMPING_OPT_PKTINFO: number = linux ? 8192 : none;
 
 /** Timestamping flag: only the timestamps asked for. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_OPT_RX_FILTER: number = /* @__PURE__ */ pick(131072);
+export const SOF_TIMESTAMPING_OPT_RX_FILTER: number = linux ? 131072 : none;
 
 /** Timestamping flag: timestamps with statistics of the connection. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_OPT_STATS: number = /* @__PURE__ */ pick(4096);
+export const SOF_TIMESTAMPING_OPT_STATS: number = linux ? 4096 : none;
 
 /** Timestamping flag: timestamps without the packet. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_OPT_TSONLY: number = /* @__PURE__ */ pick(2048);
+export const SOF_TIMESTAMPING_OPT_TSONLY: number = linux ? 2048 : none;
 
 /** Timestamping flag: both timestamps of a packet sent. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_OPT_TX_SWHW: number = /* @__PURE__ */ pick(16384);
+export const SOF_TIMESTAMPING_OPT_TX_SWHW: number = linux ? 16384 : none;
 
 /** Timestamping flag: report the device's timestamps. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_RAW_HARDWARE: number = /* @__PURE__ */ pick(64);
+export const SOF_TIMESTAMPING_RAW_HARDWARE: number = linux ? 64 : none;
 
 /** Timestamping flag: the device takes a timestamp on arrival. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_RX_HARDWARE: number = /* @__PURE__ */ pick(4);
+export const SOF_TIMESTAMPING_RX_HARDWARE: number = linux ? 4 : none;
 
 /** Timestamping flag: the kernel takes a timestamp on arrival. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_RX_SOFTWARE: number = /* @__PURE__ */ pick(8);
+export const SOF_TIMESTAMPING_RX_SOFTWARE: number = linux ? 8 : none;
 
 /** Timestamping flag: report software timestamps. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_SOFTWARE: number = /* @__PURE__ */ pick(16);
+export const SOF_TIMESTAMPING_SOFTWARE: number = linux ? 16 : none;
 
 /** Timestamping flag: obsolete and ignored. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_SYS_HARDWARE: number = /* @__PURE__ */ pick(32);
+export const SOF_TIMESTAMPING_SYS_HARDWARE: number = linux ? 32 : none;
 
 /** Timestamping flag: a timestamp when everything is acknowledged. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_TX_ACK: number = /* @__PURE__ */ pick(512);
+export const SOF_TIMESTAMPING_TX_ACK: number = linux ? 512 : none;
 
 /** Timestamping flag: a timestamp when a Bluetooth packet is complete. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_TX_COMPLETION: number = /* @__PURE__ */ pick(262144);
+export const SOF_TIMESTAMPING_TX_COMPLETION: number = linux ? 262144 : none;
 
 /** Timestamping flag: the device takes a timestamp on sending. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_TX_HARDWARE: number = /* @__PURE__ */ pick(1);
+export const SOF_TIMESTAMPING_TX_HARDWARE: number = linux ? 1 : none;
 
 /** Timestamping flag. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_TX_RECORD_MASK: number = /* @__PURE__ */ pick(262915);
+export const SOF_TIMESTAMPING_TX_RECORD_MASK: number = linux ? 262915 : none;
 
 /** Timestamping flag: a timestamp on entry to the packet scheduler. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_TX_SCHED: number = /* @__PURE__ */ pick(256);
+export const SOF_TIMESTAMPING_TX_SCHED: number = linux ? 256 : none;
 
 /** Timestamping flag: the kernel takes a timestamp on sending. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TIMESTAMPING_TX_SOFTWARE: number = /* @__PURE__ */ pick(2);
+export const SOF_TIMESTAMPING_TX_SOFTWARE: number = linux ? 2 : none;
 
 /** Timestamping flag: the time is a deadline. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TXTIME_DEADLINE_MODE: number = /* @__PURE__ */ pick(1);
+export const SOF_TXTIME_DEADLINE_MODE: number = linux ? 1 : none;
 
 /** Timestamping flag. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TXTIME_FLAGS_MASK: number = /* @__PURE__ */ pick(3);
+export const SOF_TXTIME_FLAGS_MASK: number = linux ? 3 : none;
 
 /** Timestamping flag: report packets that missed their time. See https://docs.kernel.org/networking/timestamping.html. Linux only. */
-export const SOF_TXTIME_REPORT_ERRORS: number = /* @__PURE__ */ pick(2);
+export const SOF_TXTIME_REPORT_ERRORS: number = linux ? 2 : none;
 
 // Error queue
 
 /** Field of an extended error from the error queue. See ip(7). Linux only. */
-export const SO_EE_CODE_TXTIME_INVALID_PARAM: number = /* @__PURE__ */ pick(1);
+export const SO_EE_CODE_TXTIME_INVALID_PARAM: number = linux ? 1 : none;
 
 /** Field of an extended error from the error queue. See ip(7). Linux only. */
-export const SO_EE_CODE_TXTIME_MISSED: number = /* @__PURE__ */ pick(2);
+export const SO_EE_CODE_TXTIME_MISSED: number = linux ? 2 : none;
 
 /** Field of an extended error from the error queue: the data was copied after all. See ip(7). Linux only. */
-export const SO_EE_CODE_ZEROCOPY_COPIED: number = /* @__PURE__ */ pick(1);
+export const SO_EE_CODE_ZEROCOPY_COPIED: number = linux ? 1 : none;
 
 /** Field of an extended error from the error queue: the error came by ICMP. See ip(7). Linux only. */
-export const SO_EE_ORIGIN_ICMP: number = /* @__PURE__ */ pick(2);
+export const SO_EE_ORIGIN_ICMP: number = linux ? 2 : none;
 
 /** Field of an extended error from the error queue: the error came by ICMPv6. See ip(7). Linux only. */
-export const SO_EE_ORIGIN_ICMP6: number = /* @__PURE__ */ pick(3);
+export const SO_EE_ORIGIN_ICMP6: number = linux ? 3 : none;
 
 /** Field of an extended error from the error queue: the error arose on this host. See ip(7). Linux only. */
-export const SO_EE_ORIGIN_LOCAL: number = /* @__PURE__ */ pick(1);
+export const SO_EE_ORIGIN_LOCAL: number = linux ? 1 : none;
 
 /** Field of an extended error from the error queue: no origin. See ip(7). Linux only. */
-export const SO_EE_ORIGIN_NONE: number = /* @__PURE__ */ pick(0);
+export const SO_EE_ORIGIN_NONE: number = linux ? 0 : none;
 
 /** Field of an extended error from the error queue: the message is a timestamp. See ip(7). Linux only. */
-export const SO_EE_ORIGIN_TIMESTAMPING: number = /* @__PURE__ */ pick(4);
+export const SO_EE_ORIGIN_TIMESTAMPING: number = linux ? 4 : none;
 
 /** Field of an extended error from the error queue: the message is a timestamp; another name for SO_EE_ORIGIN_TIMESTAMPING. See ip(7). Linux only. */
-export const SO_EE_ORIGIN_TXSTATUS: number = /* @__PURE__ */ pick(4);
+export const SO_EE_ORIGIN_TXSTATUS: number = linux ? 4 : none;
 
 /** Field of an extended error from the error queue: a packet missed its time. See ip(7). Linux only. */
-export const SO_EE_ORIGIN_TXTIME: number = /* @__PURE__ */ pick(6);
+export const SO_EE_ORIGIN_TXTIME: number = linux ? 6 : none;
 
 /** Field of an extended error from the error queue: sends by MSG_ZEROCOPY are complete. See ip(7). Linux only. */
-export const SO_EE_ORIGIN_ZEROCOPY: number = /* @__PURE__ */ pick(5);
+export const SO_EE_ORIGIN_ZEROCOPY: number = linux ? 5 : none;
 
 /** Field of an extended error from the error queue. See ip(7). Linux only. */
-export const SO_EE_RFC4884_FLAG_INVALID: number = /* @__PURE__ */ pick(1);
+export const SO_EE_RFC4884_FLAG_INVALID: number = linux ? 1 : none;
 
 // Shutdown
 
@@ -1978,135 +1985,135 @@ export const SHUT_WR: number = 1;
 // Name lookup errors
 
 /** Error of getaddrinfo and getnameinfo: the host has no address of the family. See getaddrinfo(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EAI_ADDRFAMILY: number = /* @__PURE__ */ pick(-9, 1, undefined, 1, 1);
+export const EAI_ADDRFAMILY: number = linux ? -9 : win32 ? none : 1;
 
 /** Error of getaddrinfo and getnameinfo: the name server failed for now, try later. See getaddrinfo(3). */
-export const EAI_AGAIN: number = /* @__PURE__ */ pick(-3, 2, 11002, 2, 2);
+export const EAI_AGAIN: number = linux ? -3 : win32 ? 11002 : 2;
 
 /** Error of getaddrinfo and getnameinfo. See getaddrinfo(3). Linux only. */
-export const EAI_ALLDONE: number = /* @__PURE__ */ pick(-103);
+export const EAI_ALLDONE: number = linux ? -103 : none;
 
 /** Error of getaddrinfo and getnameinfo: bad flags. See getaddrinfo(3). */
-export const EAI_BADFLAGS: number = /* @__PURE__ */ pick(-1, 3, 10022, 3, 3);
+export const EAI_BADFLAGS: number = linux ? -1 : win32 ? 10022 : 3;
 
 /** Error of getaddrinfo and getnameinfo: bad hints. See getaddrinfo(3). macOS, FreeBSD, NetBSD only. */
-export const EAI_BADHINTS: number = /* @__PURE__ */ pick(undefined, 12, undefined, 12, 12);
+export const EAI_BADHINTS: number = linux || win32 ? none : 12;
 
 /** Error of getaddrinfo and getnameinfo. See getaddrinfo(3). Linux only. */
-export const EAI_CANCELED: number = /* @__PURE__ */ pick(-101);
+export const EAI_CANCELED: number = linux ? -101 : none;
 
 /** Error of getaddrinfo and getnameinfo: the name server failed for good. See getaddrinfo(3). */
-export const EAI_FAIL: number = /* @__PURE__ */ pick(-4, 4, 11003, 4, 4);
+export const EAI_FAIL: number = linux ? -4 : win32 ? 11003 : 4;
 
 /** Error of getaddrinfo and getnameinfo: the family is not supported. See getaddrinfo(3). */
-export const EAI_FAMILY: number = /* @__PURE__ */ pick(-6, 5, 10047, 5, 5);
+export const EAI_FAMILY: number = linux ? -6 : win32 ? 10047 : 5;
 
 /** Error of getaddrinfo and getnameinfo: the name cannot be encoded. See getaddrinfo(3). Linux only. */
-export const EAI_IDN_ENCODE: number = /* @__PURE__ */ pick(-105);
+export const EAI_IDN_ENCODE: number = linux ? -105 : none;
 
 /** Error of getaddrinfo and getnameinfo. See getaddrinfo(3). Linux only. */
-export const EAI_INPROGRESS: number = /* @__PURE__ */ pick(-100);
+export const EAI_INPROGRESS: number = linux ? -100 : none;
 
 /** Error of getaddrinfo and getnameinfo. See getaddrinfo(3). Linux only. */
-export const EAI_INTR: number = /* @__PURE__ */ pick(-104);
+export const EAI_INTR: number = linux ? -104 : none;
 
 /** Error of getaddrinfo and getnameinfo. See getaddrinfo(3). macOS, FreeBSD, NetBSD only. */
-export const EAI_MAX: number = /* @__PURE__ */ pick(undefined, 15, undefined, 15, 15);
+export const EAI_MAX: number = linux || win32 ? none : 15;
 
 /** Error of getaddrinfo and getnameinfo: out of memory. See getaddrinfo(3). */
-export const EAI_MEMORY: number = /* @__PURE__ */ pick(-10, 6, 8, 6, 6);
+export const EAI_MEMORY: number = linux ? -10 : win32 ? 8 : 6;
 
 /** Error of getaddrinfo and getnameinfo: the host has no addresses. See getaddrinfo(3). */
-export const EAI_NODATA: number = /* @__PURE__ */ pick(-5, 7, 11004, 7, 7);
+export const EAI_NODATA: number = linux ? -5 : win32 ? 11004 : 7;
 
 /** Error of getaddrinfo and getnameinfo: host or service is not known. See getaddrinfo(3). */
-export const EAI_NONAME: number = /* @__PURE__ */ pick(-2, 8, 11001, 8, 8);
+export const EAI_NONAME: number = linux ? -2 : win32 ? 11001 : 8;
 
 /** Error of getaddrinfo and getnameinfo. See getaddrinfo(3). Linux only. */
-export const EAI_NOTCANCELED: number = /* @__PURE__ */ pick(-102);
+export const EAI_NOTCANCELED: number = linux ? -102 : none;
 
 /** Error of getaddrinfo and getnameinfo: a buffer was too small. See getaddrinfo(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EAI_OVERFLOW: number = /* @__PURE__ */ pick(-12, 14, undefined, 14, 14);
+export const EAI_OVERFLOW: number = linux ? -12 : win32 ? none : 14;
 
 /** Error of getaddrinfo and getnameinfo: the protocol is not known. See getaddrinfo(3). macOS, FreeBSD, NetBSD only. */
-export const EAI_PROTOCOL: number = /* @__PURE__ */ pick(undefined, 13, undefined, 13, 13);
+export const EAI_PROTOCOL: number = linux || win32 ? none : 13;
 
 /** Error of getaddrinfo and getnameinfo: the service does not exist for the type. See getaddrinfo(3). */
-export const EAI_SERVICE: number = /* @__PURE__ */ pick(-8, 9, 10109, 9, 9);
+export const EAI_SERVICE: number = linux ? -8 : win32 ? 10109 : 9;
 
 /** Error of getaddrinfo and getnameinfo: the type is not supported. See getaddrinfo(3). */
-export const EAI_SOCKTYPE: number = /* @__PURE__ */ pick(-7, 10, 10044, 10, 10);
+export const EAI_SOCKTYPE: number = linux ? -7 : win32 ? 10044 : 10;
 
 /** Error of getaddrinfo and getnameinfo: a system call failed, errno tells which way. See getaddrinfo(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EAI_SYSTEM: number = /* @__PURE__ */ pick(-11, 11, undefined, 11, 11);
+export const EAI_SYSTEM: number = linux ? -11 : win32 ? none : 11;
 
 // Name lookup flags
 
 /** Flag of getaddrinfo: only families of which this host has an address. See getaddrinfo(3). */
-export const AI_ADDRCONFIG: number = /* @__PURE__ */ pick(32, 1024, 1024, 1024, 1024);
+export const AI_ADDRCONFIG: number = linux ? 32 : 1024;
 
 /** Flag of getaddrinfo: both IPv6 addresses and mapped IPv4 ones. See getaddrinfo(3). Linux, macOS, Windows, FreeBSD only. */
-export const AI_ALL: number = /* @__PURE__ */ pick(16, 256, 256, 256);
+export const AI_ALL: number = linux ? 16 : netbsd ? none : 256;
 
 /** Flag of getaddrinfo: decode the canonical name. See getaddrinfo(3). Linux only. */
-export const AI_CANONIDN: number = /* @__PURE__ */ pick(128);
+export const AI_CANONIDN: number = linux ? 128 : none;
 
 /** Flag of getaddrinfo: ask for the host's canonical name. See getaddrinfo(3). */
 export const AI_CANONNAME: number = 2;
 
 /** Flag of getaddrinfo: the flags used when none are given. See getaddrinfo(3). macOS, FreeBSD only. */
-export const AI_DEFAULT: number = /* @__PURE__ */ pick(undefined, 1536, undefined, 1536);
+export const AI_DEFAULT: number = darwin || freebsd ? 1536 : none;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). Windows only. */
-export const AI_DISABLE_IDN_ENCODING: number = /* @__PURE__ */ pick(undefined, undefined, 524288);
+export const AI_DISABLE_IDN_ENCODING: number = win32 ? 524288 : none;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). Windows only. */
-export const AI_FILESERVER: number = /* @__PURE__ */ pick(undefined, undefined, 262144);
+export const AI_FILESERVER: number = win32 ? 262144 : none;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). Windows only. */
-export const AI_FQDN: number = /* @__PURE__ */ pick(undefined, undefined, 131072);
+export const AI_FQDN: number = win32 ? 131072 : none;
 
 /** Flag of getaddrinfo: encode an international name. See getaddrinfo(3). Linux only. */
-export const AI_IDN: number = /* @__PURE__ */ pick(64);
+export const AI_IDN: number = linux ? 64 : none;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). Linux only. */
-export const AI_IDN_ALLOW_UNASSIGNED: number = /* @__PURE__ */ pick(256);
+export const AI_IDN_ALLOW_UNASSIGNED: number = linux ? 256 : none;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). Linux only. */
-export const AI_IDN_USE_STD3_ASCII_RULES: number = /* @__PURE__ */ pick(512);
+export const AI_IDN_USE_STD3_ASCII_RULES: number = linux ? 512 : none;
 
 /** Flag of getaddrinfo: all the flags there are. See getaddrinfo(3). macOS, FreeBSD, NetBSD only. */
-export const AI_MASK: number = /* @__PURE__ */ pick(undefined, 5127, undefined, 3343, 3087);
+export const AI_MASK: number = darwin ? 5127 : freebsd ? 3343 : netbsd ? 3087 : none;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). Windows only. */
-export const AI_NON_AUTHORITATIVE: number = /* @__PURE__ */ pick(undefined, undefined, 16384);
+export const AI_NON_AUTHORITATIVE: number = win32 ? 16384 : none;
 
 /** Flag of getaddrinfo: the host is an address, look nothing up. See getaddrinfo(3). */
 export const AI_NUMERICHOST: number = 4;
 
 /** Flag of getaddrinfo: the service is a port number, look nothing up. See getaddrinfo(3). */
-export const AI_NUMERICSERV: number = /* @__PURE__ */ pick(1024, 4096, 8, 8, 8);
+export const AI_NUMERICSERV: number = linux ? 1024 : darwin ? 4096 : 8;
 
 /** Flag of getaddrinfo: addresses to bind, rather than to connect to. See getaddrinfo(3). */
 export const AI_PASSIVE: number = 1;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). Windows only. */
-export const AI_RETURN_PREFERRED_NAMES: number = /* @__PURE__ */ pick(undefined, undefined, 65536);
+export const AI_RETURN_PREFERRED_NAMES: number = win32 ? 65536 : none;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). Windows only. */
-export const AI_SECURE: number = /* @__PURE__ */ pick(undefined, undefined, 32768);
+export const AI_SECURE: number = win32 ? 32768 : none;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). NetBSD only. */
-export const AI_SRV: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 2048);
+export const AI_SRV: number = netbsd ? 2048 : none;
 
 /** Flag of getaddrinfo. See getaddrinfo(3). macOS only. */
-export const AI_UNUSABLE: number = /* @__PURE__ */ pick(undefined, 268435456);
+export const AI_UNUSABLE: number = darwin ? 268435456 : none;
 
 /** Flag of getaddrinfo: map IPv4 addresses into IPv6 where the host has no IPv6. See getaddrinfo(3). Linux, macOS, Windows, FreeBSD only. */
-export const AI_V4MAPPED: number = /* @__PURE__ */ pick(8, 2048, 2048, 2048);
+export const AI_V4MAPPED: number = linux ? 8 : netbsd ? none : 2048;
 
 /** Flag of getaddrinfo: AI_V4MAPPED where the kernel supports it. See getaddrinfo(3). macOS, FreeBSD only. */
-export const AI_V4MAPPED_CFG: number = /* @__PURE__ */ pick(undefined, 512, undefined, 512);
+export const AI_V4MAPPED_CFG: number = darwin || freebsd ? 512 : none;
 
 /** Flags of getaddrinfo by name and by value. */
 export const AddressInfo = /* @__PURE__ */ enumerate({
@@ -2140,13 +2147,13 @@ export const AddressInfo = /* @__PURE__ */ enumerate({
 export const NI_DGRAM: number = 16;
 
 /** Flag of getnameinfo: decode an international name. See getnameinfo(3). Linux only. */
-export const NI_IDN: number = /* @__PURE__ */ pick(32);
+export const NI_IDN: number = linux ? 32 : none;
 
 /** Flag of getnameinfo. See getnameinfo(3). Linux only. */
-export const NI_IDN_ALLOW_UNASSIGNED: number = /* @__PURE__ */ pick(64);
+export const NI_IDN_ALLOW_UNASSIGNED: number = linux ? 64 : none;
 
 /** Flag of getnameinfo. See getnameinfo(3). Linux only. */
-export const NI_IDN_USE_STD3_ASCII_RULES: number = /* @__PURE__ */ pick(128);
+export const NI_IDN_USE_STD3_ASCII_RULES: number = linux ? 128 : none;
 
 /** Flag of getnameinfo: bytes that hold any host name. See getnameinfo(3). */
 export const NI_MAXHOST: number = 1025;
@@ -2155,492 +2162,492 @@ export const NI_MAXHOST: number = 1025;
 export const NI_MAXSERV: number = 32;
 
 /** Flag of getnameinfo: fail when there is no name. See getnameinfo(3). */
-export const NI_NAMEREQD: number = /* @__PURE__ */ pick(8, 4, 4, 4, 4);
+export const NI_NAMEREQD: number = linux ? 8 : 4;
 
 /** Flag of getnameinfo: only the host's name for hosts of the local domain. See getnameinfo(3). */
-export const NI_NOFQDN: number = /* @__PURE__ */ pick(4, 1, 1, 1, 1);
+export const NI_NOFQDN: number = linux ? 4 : 1;
 
 /** Flag of getnameinfo: the address, look no name up. See getnameinfo(3). */
-export const NI_NUMERICHOST: number = /* @__PURE__ */ pick(1, 2, 2, 2, 2);
+export const NI_NUMERICHOST: number = linux ? 1 : 2;
 
 /** Flag of getnameinfo: the scope as a number. See getnameinfo(3). macOS, FreeBSD, NetBSD only. */
-export const NI_NUMERICSCOPE: number = /* @__PURE__ */ pick(undefined, 256, undefined, 32, 64);
+export const NI_NUMERICSCOPE: number = darwin ? 256 : freebsd ? 32 : netbsd ? 64 : none;
 
 /** Flag of getnameinfo: the port number, look no service up. See getnameinfo(3). */
-export const NI_NUMERICSERV: number = /* @__PURE__ */ pick(2, 8, 8, 8, 8);
+export const NI_NUMERICSERV: number = linux ? 2 : 8;
 
 /** Flag of getnameinfo. See getnameinfo(3). macOS, NetBSD only. */
-export const NI_WITHSCOPEID: number = /* @__PURE__ */ pick(undefined, 32, undefined, undefined, 32);
+export const NI_WITHSCOPEID: number = darwin || netbsd ? 32 : none;
 
 // Errors
 
 /** Error number: argument list too long. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const E2BIG: number = /* @__PURE__ */ pick(7, 7, undefined, 7, 7);
+export const E2BIG: number = win32 ? none : 7;
 
 /** Error number: permission denied. See errno(3). */
-export const EACCES: number = /* @__PURE__ */ pick(13, 13, 10013, 13, 13);
+export const EACCES: number = win32 ? 10013 : 13;
 
 /** Error number: address in use. See errno(3). */
-export const EADDRINUSE: number = /* @__PURE__ */ pick(98, 48, 10048, 48, 48);
+export const EADDRINUSE: number = linux ? 98 : win32 ? 10048 : 48;
 
 /** Error number: address not available. See errno(3). */
-export const EADDRNOTAVAIL: number = /* @__PURE__ */ pick(99, 49, 10049, 49, 49);
+export const EADDRNOTAVAIL: number = linux ? 99 : win32 ? 10049 : 49;
 
 /** Error number. See errno(3). Linux only. */
-export const EADV: number = /* @__PURE__ */ pick(68);
+export const EADV: number = linux ? 68 : none;
 
 /** Error number: address family not supported. See errno(3). */
-export const EAFNOSUPPORT: number = /* @__PURE__ */ pick(97, 47, 10047, 47, 47);
+export const EAFNOSUPPORT: number = linux ? 97 : win32 ? 10047 : 47;
 
 /** Error number: try again: the call would block; on Windows WSAEWOULDBLOCK. See errno(3). */
-export const EAGAIN: number = /* @__PURE__ */ pick(11, 35, 10035, 35, 35);
+export const EAGAIN: number = linux ? 11 : win32 ? 10035 : 35;
 
 /** Error number: already in progress. See errno(3). */
-export const EALREADY: number = /* @__PURE__ */ pick(114, 37, 10037, 37, 37);
+export const EALREADY: number = linux ? 114 : win32 ? 10037 : 37;
 
 /** Error number. See errno(3). macOS, FreeBSD, NetBSD only. */
-export const EAUTH: number = /* @__PURE__ */ pick(undefined, 80, undefined, 80, 80);
+export const EAUTH: number = linux || win32 ? none : 80;
 
 /** Error number. See errno(3). macOS only. */
-export const EBADARCH: number = /* @__PURE__ */ pick(undefined, 86);
+export const EBADARCH: number = darwin ? 86 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EBADE: number = /* @__PURE__ */ pick(52);
+export const EBADE: number = linux ? 52 : none;
 
 /** Error number. See errno(3). macOS only. */
-export const EBADEXEC: number = /* @__PURE__ */ pick(undefined, 85);
+export const EBADEXEC: number = darwin ? 85 : none;
 
 /** Error number: bad descriptor. See errno(3). */
-export const EBADF: number = /* @__PURE__ */ pick(9, 9, 10009, 9, 9);
+export const EBADF: number = win32 ? 10009 : 9;
 
 /** Error number. See errno(3). Linux only. */
-export const EBADFD: number = /* @__PURE__ */ pick(77);
+export const EBADFD: number = linux ? 77 : none;
 
 /** Error number. See errno(3). macOS only. */
-export const EBADMACHO: number = /* @__PURE__ */ pick(undefined, 88);
+export const EBADMACHO: number = darwin ? 88 : none;
 
 /** Error number: bad message. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EBADMSG: number = /* @__PURE__ */ pick(74, 94, undefined, 89, 88);
+export const EBADMSG: number = linux ? 74 : darwin ? 94 : win32 ? none : freebsd ? 89 : 88;
 
 /** Error number. See errno(3). Linux only. */
-export const EBADR: number = /* @__PURE__ */ pick(53);
+export const EBADR: number = linux ? 53 : none;
 
 /** Error number. See errno(3). macOS, FreeBSD, NetBSD only. */
-export const EBADRPC: number = /* @__PURE__ */ pick(undefined, 72, undefined, 72, 72);
+export const EBADRPC: number = linux || win32 ? none : 72;
 
 /** Error number. See errno(3). Linux only. */
-export const EBADRQC: number = /* @__PURE__ */ pick(56);
+export const EBADRQC: number = linux ? 56 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EBADSLT: number = /* @__PURE__ */ pick(57);
+export const EBADSLT: number = linux ? 57 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EBFONT: number = /* @__PURE__ */ pick(59);
+export const EBFONT: number = linux ? 59 : none;
 
 /** Error number: busy. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EBUSY: number = /* @__PURE__ */ pick(16, 16, undefined, 16, 16);
+export const EBUSY: number = win32 ? none : 16;
 
 /** Error number: cancelled. See errno(3). */
-export const ECANCELED: number = /* @__PURE__ */ pick(125, 89, 10103, 85, 87);
+export const ECANCELED: number = linux ? 125 : darwin ? 89 : win32 ? 10103 : freebsd ? 85 : 87;
 
 /** Error number. See errno(3). FreeBSD only. */
-export const ECAPMODE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 94);
+export const ECAPMODE: number = freebsd ? 94 : none;
 
 /** Error number: no child process. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ECHILD: number = /* @__PURE__ */ pick(10, 10, undefined, 10, 10);
+export const ECHILD: number = win32 ? none : 10;
 
 /** Error number. See errno(3). Linux only. */
-export const ECHRNG: number = /* @__PURE__ */ pick(44);
+export const ECHRNG: number = linux ? 44 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ECOMM: number = /* @__PURE__ */ pick(70);
+export const ECOMM: number = linux ? 70 : none;
 
 /** Error number: connection aborted. See errno(3). */
-export const ECONNABORTED: number = /* @__PURE__ */ pick(103, 53, 10053, 53, 53);
+export const ECONNABORTED: number = linux ? 103 : win32 ? 10053 : 53;
 
 /** Error number: connection refused. See errno(3). */
-export const ECONNREFUSED: number = /* @__PURE__ */ pick(111, 61, 10061, 61, 61);
+export const ECONNREFUSED: number = linux ? 111 : win32 ? 10061 : 61;
 
 /** Error number: connection reset by the peer. See errno(3). */
-export const ECONNRESET: number = /* @__PURE__ */ pick(104, 54, 10054, 54, 54);
+export const ECONNRESET: number = linux ? 104 : win32 ? 10054 : 54;
 
 /** Error number: deadlock. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EDEADLK: number = /* @__PURE__ */ pick(35, 11, undefined, 11, 11);
+export const EDEADLK: number = linux ? 35 : win32 ? none : 11;
 
 /** Error number. See errno(3). Linux only. */
-export const EDEADLOCK: number = /* @__PURE__ */ pick(35);
+export const EDEADLOCK: number = linux ? 35 : none;
 
 /** Error number: destination address required. See errno(3). */
-export const EDESTADDRREQ: number = /* @__PURE__ */ pick(89, 39, 10039, 39, 39);
+export const EDESTADDRREQ: number = linux ? 89 : win32 ? 10039 : 39;
 
 /** Error number. See errno(3). macOS only. */
-export const EDEVERR: number = /* @__PURE__ */ pick(undefined, 83);
+export const EDEVERR: number = darwin ? 83 : none;
 
 /** Error number: argument out of a function's domain. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EDOM: number = /* @__PURE__ */ pick(33, 33, undefined, 33, 33);
+export const EDOM: number = win32 ? none : 33;
 
 /** Error number. See errno(3). FreeBSD only. */
-export const EDOOFUS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 88);
+export const EDOOFUS: number = freebsd ? 88 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EDOTDOT: number = /* @__PURE__ */ pick(73);
+export const EDOTDOT: number = linux ? 73 : none;
 
 /** Error number: disk quota exceeded. See errno(3). */
-export const EDQUOT: number = /* @__PURE__ */ pick(122, 69, 10069, 69, 69);
+export const EDQUOT: number = linux ? 122 : win32 ? 10069 : 69;
 
 /** Error number: exists already. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EEXIST: number = /* @__PURE__ */ pick(17, 17, undefined, 17, 17);
+export const EEXIST: number = win32 ? none : 17;
 
 /** Error number: bad address in memory. See errno(3). */
-export const EFAULT: number = /* @__PURE__ */ pick(14, 14, 10014, 14, 14);
+export const EFAULT: number = win32 ? 10014 : 14;
 
 /** Error number: file too large. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EFBIG: number = /* @__PURE__ */ pick(27, 27, undefined, 27, 27);
+export const EFBIG: number = win32 ? none : 27;
 
 /** Error number. See errno(3). macOS, FreeBSD, NetBSD only. */
-export const EFTYPE: number = /* @__PURE__ */ pick(undefined, 79, undefined, 79, 79);
+export const EFTYPE: number = linux || win32 ? none : 79;
 
 /** Error number: host is down. See errno(3). */
-export const EHOSTDOWN: number = /* @__PURE__ */ pick(112, 64, 10064, 64, 64);
+export const EHOSTDOWN: number = linux ? 112 : win32 ? 10064 : 64;
 
 /** Error number: no route to the host. See errno(3). */
-export const EHOSTUNREACH: number = /* @__PURE__ */ pick(113, 65, 10065, 65, 65);
+export const EHOSTUNREACH: number = linux ? 113 : win32 ? 10065 : 65;
 
 /** Error number. See errno(3). Linux only. */
-export const EHWPOISON: number = /* @__PURE__ */ pick(133);
+export const EHWPOISON: number = linux ? 133 : none;
 
 /** Error number: identifier removed. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EIDRM: number = /* @__PURE__ */ pick(43, 90, undefined, 82, 82);
+export const EIDRM: number = linux ? 43 : darwin ? 90 : win32 ? none : 82;
 
 /** Error number: illegal byte sequence. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EILSEQ: number = /* @__PURE__ */ pick(84, 92, undefined, 86, 85);
+export const EILSEQ: number = linux ? 84 : darwin ? 92 : win32 ? none : freebsd ? 86 : 85;
 
 /** Error number: in progress: the connection is being made. See errno(3). */
-export const EINPROGRESS: number = /* @__PURE__ */ pick(115, 36, 10036, 36, 36);
+export const EINPROGRESS: number = linux ? 115 : win32 ? 10036 : 36;
 
 /** Error number. See errno(3). FreeBSD only. */
-export const EINTEGRITY: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 97);
+export const EINTEGRITY: number = freebsd ? 97 : none;
 
 /** Error number: interrupted by a signal. See errno(3). */
-export const EINTR: number = /* @__PURE__ */ pick(4, 4, 10004, 4, 4);
+export const EINTR: number = win32 ? 10004 : 4;
 
 /** Error number: invalid argument. See errno(3). */
-export const EINVAL: number = /* @__PURE__ */ pick(22, 22, 10022, 22, 22);
+export const EINVAL: number = win32 ? 10022 : 22;
 
 /** Error number: input or output failed. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EIO: number = /* @__PURE__ */ pick(5, 5, undefined, 5, 5);
+export const EIO: number = win32 ? none : 5;
 
 /** Error number: already connected. See errno(3). */
-export const EISCONN: number = /* @__PURE__ */ pick(106, 56, 10056, 56, 56);
+export const EISCONN: number = linux ? 106 : win32 ? 10056 : 56;
 
 /** Error number: is a directory. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EISDIR: number = /* @__PURE__ */ pick(21, 21, undefined, 21, 21);
+export const EISDIR: number = win32 ? none : 21;
 
 /** Error number. See errno(3). Linux only. */
-export const EISNAM: number = /* @__PURE__ */ pick(120);
+export const EISNAM: number = linux ? 120 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EKEYEXPIRED: number = /* @__PURE__ */ pick(127);
+export const EKEYEXPIRED: number = linux ? 127 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EKEYREJECTED: number = /* @__PURE__ */ pick(129);
+export const EKEYREJECTED: number = linux ? 129 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EKEYREVOKED: number = /* @__PURE__ */ pick(128);
+export const EKEYREVOKED: number = linux ? 128 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EL2HLT: number = /* @__PURE__ */ pick(51);
+export const EL2HLT: number = linux ? 51 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EL2NSYNC: number = /* @__PURE__ */ pick(45);
+export const EL2NSYNC: number = linux ? 45 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EL3HLT: number = /* @__PURE__ */ pick(46);
+export const EL3HLT: number = linux ? 46 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EL3RST: number = /* @__PURE__ */ pick(47);
+export const EL3RST: number = linux ? 47 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ELIBACC: number = /* @__PURE__ */ pick(79);
+export const ELIBACC: number = linux ? 79 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ELIBBAD: number = /* @__PURE__ */ pick(80);
+export const ELIBBAD: number = linux ? 80 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ELIBEXEC: number = /* @__PURE__ */ pick(83);
+export const ELIBEXEC: number = linux ? 83 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ELIBMAX: number = /* @__PURE__ */ pick(82);
+export const ELIBMAX: number = linux ? 82 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ELIBSCN: number = /* @__PURE__ */ pick(81);
+export const ELIBSCN: number = linux ? 81 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ELNRNG: number = /* @__PURE__ */ pick(48);
+export const ELNRNG: number = linux ? 48 : none;
 
 /** Error number: too many symbolic links. See errno(3). */
-export const ELOOP: number = /* @__PURE__ */ pick(40, 62, 10062, 62, 62);
+export const ELOOP: number = linux ? 40 : win32 ? 10062 : 62;
 
 /** Error number. See errno(3). Linux only. */
-export const EMEDIUMTYPE: number = /* @__PURE__ */ pick(124);
+export const EMEDIUMTYPE: number = linux ? 124 : none;
 
 /** Error number: too many open descriptors in the process. See errno(3). */
-export const EMFILE: number = /* @__PURE__ */ pick(24, 24, 10024, 24, 24);
+export const EMFILE: number = win32 ? 10024 : 24;
 
 /** Error number: too many links. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EMLINK: number = /* @__PURE__ */ pick(31, 31, undefined, 31, 31);
+export const EMLINK: number = win32 ? none : 31;
 
 /** Error number: message too long. See errno(3). */
-export const EMSGSIZE: number = /* @__PURE__ */ pick(90, 40, 10040, 40, 40);
+export const EMSGSIZE: number = linux ? 90 : win32 ? 10040 : 40;
 
 /** Error number: multihop attempted. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EMULTIHOP: number = /* @__PURE__ */ pick(72, 95, undefined, 90, 94);
+export const EMULTIHOP: number = linux ? 72 : darwin ? 95 : win32 ? none : freebsd ? 90 : 94;
 
 /** Error number: name too long. See errno(3). */
-export const ENAMETOOLONG: number = /* @__PURE__ */ pick(36, 63, 10063, 63, 63);
+export const ENAMETOOLONG: number = linux ? 36 : win32 ? 10063 : 63;
 
 /** Error number. See errno(3). Linux only. */
-export const ENAVAIL: number = /* @__PURE__ */ pick(119);
+export const ENAVAIL: number = linux ? 119 : none;
 
 /** Error number. See errno(3). macOS, FreeBSD, NetBSD only. */
-export const ENEEDAUTH: number = /* @__PURE__ */ pick(undefined, 81, undefined, 81, 81);
+export const ENEEDAUTH: number = linux || win32 ? none : 81;
 
 /** Error number: network is down. See errno(3). */
-export const ENETDOWN: number = /* @__PURE__ */ pick(100, 50, 10050, 50, 50);
+export const ENETDOWN: number = linux ? 100 : win32 ? 10050 : 50;
 
 /** Error number: connection reset by the network. See errno(3). */
-export const ENETRESET: number = /* @__PURE__ */ pick(102, 52, 10052, 52, 52);
+export const ENETRESET: number = linux ? 102 : win32 ? 10052 : 52;
 
 /** Error number: network unreachable. See errno(3). */
-export const ENETUNREACH: number = /* @__PURE__ */ pick(101, 51, 10051, 51, 51);
+export const ENETUNREACH: number = linux ? 101 : win32 ? 10051 : 51;
 
 /** Error number: too many open files in the system. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENFILE: number = /* @__PURE__ */ pick(23, 23, undefined, 23, 23);
+export const ENFILE: number = win32 ? none : 23;
 
 /** Error number. See errno(3). Linux only. */
-export const ENOANO: number = /* @__PURE__ */ pick(55);
+export const ENOANO: number = linux ? 55 : none;
 
 /** Error number. See errno(3). macOS, FreeBSD, NetBSD only. */
-export const ENOATTR: number = /* @__PURE__ */ pick(undefined, 93, undefined, 87, 93);
+export const ENOATTR: number = linux || win32 ? none : freebsd ? 87 : 93;
 
 /** Error number: no buffer space. See errno(3). */
-export const ENOBUFS: number = /* @__PURE__ */ pick(105, 55, 10055, 55, 55);
+export const ENOBUFS: number = linux ? 105 : win32 ? 10055 : 55;
 
 /** Error number. See errno(3). Linux only. */
-export const ENOCSI: number = /* @__PURE__ */ pick(50);
+export const ENOCSI: number = linux ? 50 : none;
 
 /** Error number: no data. See errno(3). Linux, macOS, NetBSD only. */
-export const ENODATA: number = /* @__PURE__ */ pick(61, 96, undefined, undefined, 89);
+export const ENODATA: number = linux ? 61 : darwin ? 96 : netbsd ? 89 : none;
 
 /** Error number: no such device. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENODEV: number = /* @__PURE__ */ pick(19, 19, undefined, 19, 19);
+export const ENODEV: number = win32 ? none : 19;
 
 /** Error number: no such file or directory. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOENT: number = /* @__PURE__ */ pick(2, 2, undefined, 2, 2);
+export const ENOENT: number = win32 ? none : 2;
 
 /** Error number: not an executable. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOEXEC: number = /* @__PURE__ */ pick(8, 8, undefined, 8, 8);
+export const ENOEXEC: number = win32 ? none : 8;
 
 /** Error number. See errno(3). Linux only. */
-export const ENOKEY: number = /* @__PURE__ */ pick(126);
+export const ENOKEY: number = linux ? 126 : none;
 
 /** Error number: no locks left. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOLCK: number = /* @__PURE__ */ pick(37, 77, undefined, 77, 77);
+export const ENOLCK: number = linux ? 37 : win32 ? none : 77;
 
 /** Error number: link severed. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOLINK: number = /* @__PURE__ */ pick(67, 97, undefined, 91, 95);
+export const ENOLINK: number = linux ? 67 : darwin ? 97 : win32 ? none : freebsd ? 91 : 95;
 
 /** Error number. See errno(3). Linux only. */
-export const ENOMEDIUM: number = /* @__PURE__ */ pick(123);
+export const ENOMEDIUM: number = linux ? 123 : none;
 
 /** Error number: out of memory. See errno(3). */
-export const ENOMEM: number = /* @__PURE__ */ pick(12, 12, 8, 12, 12);
+export const ENOMEM: number = win32 ? 8 : 12;
 
 /** Error number: no message of the type. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOMSG: number = /* @__PURE__ */ pick(42, 91, undefined, 83, 83);
+export const ENOMSG: number = linux ? 42 : darwin ? 91 : win32 ? none : 83;
 
 /** Error number. See errno(3). Linux only. */
-export const ENONET: number = /* @__PURE__ */ pick(64);
+export const ENONET: number = linux ? 64 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ENOPKG: number = /* @__PURE__ */ pick(65);
+export const ENOPKG: number = linux ? 65 : none;
 
 /** Error number. See errno(3). macOS only. */
-export const ENOPOLICY: number = /* @__PURE__ */ pick(undefined, 103);
+export const ENOPOLICY: number = darwin ? 103 : none;
 
 /** Error number: no such option of the protocol. See errno(3). */
-export const ENOPROTOOPT: number = /* @__PURE__ */ pick(92, 42, 10042, 42, 42);
+export const ENOPROTOOPT: number = linux ? 92 : win32 ? 10042 : 42;
 
 /** Error number: no space left. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOSPC: number = /* @__PURE__ */ pick(28, 28, undefined, 28, 28);
+export const ENOSPC: number = win32 ? none : 28;
 
 /** Error number. See errno(3). Linux, macOS, NetBSD only. */
-export const ENOSR: number = /* @__PURE__ */ pick(63, 98, undefined, undefined, 90);
+export const ENOSR: number = linux ? 63 : darwin ? 98 : netbsd ? 90 : none;
 
 /** Error number. See errno(3). Linux, macOS, NetBSD only. */
-export const ENOSTR: number = /* @__PURE__ */ pick(60, 99, undefined, undefined, 91);
+export const ENOSTR: number = linux ? 60 : darwin ? 99 : netbsd ? 91 : none;
 
 /** Error number: function not implemented. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOSYS: number = /* @__PURE__ */ pick(38, 78, undefined, 78, 78);
+export const ENOSYS: number = linux ? 38 : win32 ? none : 78;
 
 /** Error number. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOTBLK: number = /* @__PURE__ */ pick(15, 15, undefined, 15, 15);
+export const ENOTBLK: number = win32 ? none : 15;
 
 /** Error number. See errno(3). macOS, FreeBSD only. */
-export const ENOTCAPABLE: number = /* @__PURE__ */ pick(undefined, 107, undefined, 93);
+export const ENOTCAPABLE: number = darwin ? 107 : freebsd ? 93 : none;
 
 /** Error number: not connected. See errno(3). */
-export const ENOTCONN: number = /* @__PURE__ */ pick(107, 57, 10057, 57, 57);
+export const ENOTCONN: number = linux ? 107 : win32 ? 10057 : 57;
 
 /** Error number: not a directory. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOTDIR: number = /* @__PURE__ */ pick(20, 20, undefined, 20, 20);
+export const ENOTDIR: number = win32 ? none : 20;
 
 /** Error number: directory not empty. See errno(3). */
-export const ENOTEMPTY: number = /* @__PURE__ */ pick(39, 66, 10066, 66, 66);
+export const ENOTEMPTY: number = linux ? 39 : win32 ? 10066 : 66;
 
 /** Error number. See errno(3). Linux only. */
-export const ENOTNAM: number = /* @__PURE__ */ pick(118);
+export const ENOTNAM: number = linux ? 118 : none;
 
 /** Error number: state not recoverable. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOTRECOVERABLE: number = /* @__PURE__ */ pick(131, 104, undefined, 95, 98);
+export const ENOTRECOVERABLE: number = linux ? 131 : darwin ? 104 : win32 ? none : freebsd ? 95 : 98;
 
 /** Error number: not a socket. See errno(3). */
-export const ENOTSOCK: number = /* @__PURE__ */ pick(88, 38, 10038, 38, 38);
+export const ENOTSOCK: number = linux ? 88 : win32 ? 10038 : 38;
 
 /** Error number: not supported. See errno(3). */
-export const ENOTSUP: number = /* @__PURE__ */ pick(95, 45, 10045, 45, 86);
+export const ENOTSUP: number = linux ? 95 : win32 ? 10045 : netbsd ? 86 : 45;
 
 /** Error number: request not fit for the descriptor. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOTTY: number = /* @__PURE__ */ pick(25, 25, undefined, 25, 25);
+export const ENOTTY: number = win32 ? none : 25;
 
 /** Error number. See errno(3). Linux only. */
-export const ENOTUNIQ: number = /* @__PURE__ */ pick(76);
+export const ENOTUNIQ: number = linux ? 76 : none;
 
 /** Error number: no such device or address. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENXIO: number = /* @__PURE__ */ pick(6, 6, undefined, 6, 6);
+export const ENXIO: number = win32 ? none : 6;
 
 /** Error number: operation not supported by the socket. See errno(3). */
-export const EOPNOTSUPP: number = /* @__PURE__ */ pick(95, 102, 10045, 45, 45);
+export const EOPNOTSUPP: number = linux ? 95 : darwin ? 102 : win32 ? 10045 : 45;
 
 /** Error number: value too large. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EOVERFLOW: number = /* @__PURE__ */ pick(75, 84, undefined, 84, 84);
+export const EOVERFLOW: number = linux ? 75 : win32 ? none : 84;
 
 /** Error number: the owner died. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EOWNERDEAD: number = /* @__PURE__ */ pick(130, 105, undefined, 96, 97);
+export const EOWNERDEAD: number = linux ? 130 : darwin ? 105 : win32 ? none : freebsd ? 96 : 97;
 
 /** Error number: not permitted. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EPERM: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
+export const EPERM: number = win32 ? none : 1;
 
 /** Error number: protocol family not supported. See errno(3). */
-export const EPFNOSUPPORT: number = /* @__PURE__ */ pick(96, 46, 10046, 46, 46);
+export const EPFNOSUPPORT: number = linux ? 96 : win32 ? 10046 : 46;
 
 /** Error number: the peer closed its receiving half. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EPIPE: number = /* @__PURE__ */ pick(32, 32, undefined, 32, 32);
+export const EPIPE: number = win32 ? none : 32;
 
 /** Error number. See errno(3). macOS, Windows, FreeBSD, NetBSD only. */
-export const EPROCLIM: number = /* @__PURE__ */ pick(undefined, 67, 10067, 67, 67);
+export const EPROCLIM: number = linux ? none : win32 ? 10067 : 67;
 
 /** Error number. See errno(3). macOS, FreeBSD, NetBSD only. */
-export const EPROCUNAVAIL: number = /* @__PURE__ */ pick(undefined, 76, undefined, 76, 76);
+export const EPROCUNAVAIL: number = linux || win32 ? none : 76;
 
 /** Error number. See errno(3). macOS, FreeBSD, NetBSD only. */
-export const EPROGMISMATCH: number = /* @__PURE__ */ pick(undefined, 75, undefined, 75, 75);
+export const EPROGMISMATCH: number = linux || win32 ? none : 75;
 
 /** Error number. See errno(3). macOS, FreeBSD, NetBSD only. */
-export const EPROGUNAVAIL: number = /* @__PURE__ */ pick(undefined, 74, undefined, 74, 74);
+export const EPROGUNAVAIL: number = linux || win32 ? none : 74;
 
 /** Error number: protocol error. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EPROTO: number = /* @__PURE__ */ pick(71, 100, undefined, 92, 96);
+export const EPROTO: number = linux ? 71 : darwin ? 100 : win32 ? none : freebsd ? 92 : 96;
 
 /** Error number: protocol not supported. See errno(3). */
-export const EPROTONOSUPPORT: number = /* @__PURE__ */ pick(93, 43, 10043, 43, 43);
+export const EPROTONOSUPPORT: number = linux ? 93 : win32 ? 10043 : 43;
 
 /** Error number: protocol of the wrong type for the socket. See errno(3). */
-export const EPROTOTYPE: number = /* @__PURE__ */ pick(91, 41, 10041, 41, 41);
+export const EPROTOTYPE: number = linux ? 91 : win32 ? 10041 : 41;
 
 /** Error number. See errno(3). macOS only. */
-export const EPWROFF: number = /* @__PURE__ */ pick(undefined, 82);
+export const EPWROFF: number = darwin ? 82 : none;
 
 /** Error number. See errno(3). macOS only. */
-export const EQFULL: number = /* @__PURE__ */ pick(undefined, 106);
+export const EQFULL: number = darwin ? 106 : none;
 
 /** Error number: result too large. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ERANGE: number = /* @__PURE__ */ pick(34, 34, undefined, 34, 34);
+export const ERANGE: number = win32 ? none : 34;
 
 /** Error number. See errno(3). Linux only. */
-export const EREMCHG: number = /* @__PURE__ */ pick(78);
+export const EREMCHG: number = linux ? 78 : none;
 
 /** Error number. See errno(3). */
-export const EREMOTE: number = /* @__PURE__ */ pick(66, 71, 10071, 71, 71);
+export const EREMOTE: number = linux ? 66 : win32 ? 10071 : 71;
 
 /** Error number. See errno(3). Linux only. */
-export const EREMOTEIO: number = /* @__PURE__ */ pick(121);
+export const EREMOTEIO: number = linux ? 121 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ERESTART: number = /* @__PURE__ */ pick(85);
+export const ERESTART: number = linux ? 85 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const ERFKILL: number = /* @__PURE__ */ pick(132);
+export const ERFKILL: number = linux ? 132 : none;
 
 /** Error number: read-only file system. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EROFS: number = /* @__PURE__ */ pick(30, 30, undefined, 30, 30);
+export const EROFS: number = win32 ? none : 30;
 
 /** Error number. See errno(3). macOS, FreeBSD, NetBSD only. */
-export const ERPCMISMATCH: number = /* @__PURE__ */ pick(undefined, 73, undefined, 73, 73);
+export const ERPCMISMATCH: number = linux || win32 ? none : 73;
 
 /** Error number. See errno(3). macOS only. */
-export const ESHLIBVERS: number = /* @__PURE__ */ pick(undefined, 87);
+export const ESHLIBVERS: number = darwin ? 87 : none;
 
 /** Error number: sending after shutdown. See errno(3). */
-export const ESHUTDOWN: number = /* @__PURE__ */ pick(108, 58, 10058, 58, 58);
+export const ESHUTDOWN: number = linux ? 108 : win32 ? 10058 : 58;
 
 /** Error number: socket type not supported. See errno(3). */
-export const ESOCKTNOSUPPORT: number = /* @__PURE__ */ pick(94, 44, 10044, 44, 44);
+export const ESOCKTNOSUPPORT: number = linux ? 94 : win32 ? 10044 : 44;
 
 /** Error number: not seekable. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ESPIPE: number = /* @__PURE__ */ pick(29, 29, undefined, 29, 29);
+export const ESPIPE: number = win32 ? none : 29;
 
 /** Error number: no such process. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ESRCH: number = /* @__PURE__ */ pick(3, 3, undefined, 3, 3);
+export const ESRCH: number = win32 ? none : 3;
 
 /** Error number. See errno(3). Linux only. */
-export const ESRMNT: number = /* @__PURE__ */ pick(69);
+export const ESRMNT: number = linux ? 69 : none;
 
 /** Error number: stale handle. See errno(3). */
-export const ESTALE: number = /* @__PURE__ */ pick(116, 70, 10070, 70, 70);
+export const ESTALE: number = linux ? 116 : win32 ? 10070 : 70;
 
 /** Error number. See errno(3). Linux only. */
-export const ESTRPIPE: number = /* @__PURE__ */ pick(86);
+export const ESTRPIPE: number = linux ? 86 : none;
 
 /** Error number: timer expired. See errno(3). Linux, macOS, NetBSD only. */
-export const ETIME: number = /* @__PURE__ */ pick(62, 101, undefined, undefined, 92);
+export const ETIME: number = linux ? 62 : darwin ? 101 : netbsd ? 92 : none;
 
 /** Error number: timed out. See errno(3). */
-export const ETIMEDOUT: number = /* @__PURE__ */ pick(110, 60, 10060, 60, 60);
+export const ETIMEDOUT: number = linux ? 110 : win32 ? 10060 : 60;
 
 /** Error number: too many references, of descriptors in flight. See errno(3). */
-export const ETOOMANYREFS: number = /* @__PURE__ */ pick(109, 59, 10059, 59, 59);
+export const ETOOMANYREFS: number = linux ? 109 : win32 ? 10059 : 59;
 
 /** Error number: text file busy. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ETXTBSY: number = /* @__PURE__ */ pick(26, 26, undefined, 26, 26);
+export const ETXTBSY: number = win32 ? none : 26;
 
 /** Error number. See errno(3). Linux only. */
-export const EUCLEAN: number = /* @__PURE__ */ pick(117);
+export const EUCLEAN: number = linux ? 117 : none;
 
 /** Error number. See errno(3). Linux only. */
-export const EUNATCH: number = /* @__PURE__ */ pick(49);
+export const EUNATCH: number = linux ? 49 : none;
 
 /** Error number: too many users. See errno(3). */
-export const EUSERS: number = /* @__PURE__ */ pick(87, 68, 10068, 68, 68);
+export const EUSERS: number = linux ? 87 : win32 ? 10068 : 68;
 
 /** Error number: the call would block. See errno(3). */
-export const EWOULDBLOCK: number = /* @__PURE__ */ pick(11, 35, 10035, 35, 35);
+export const EWOULDBLOCK: number = linux ? 11 : win32 ? 10035 : 35;
 
 /** Error number: link across devices. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EXDEV: number = /* @__PURE__ */ pick(18, 18, undefined, 18, 18);
+export const EXDEV: number = win32 ? none : 18;
 
 /** Error number. See errno(3). Linux only. */
-export const EXFULL: number = /* @__PURE__ */ pick(54);
+export const EXFULL: number = linux ? 54 : none;
 
 /** Error numbers by name and by value: `Errno[error.errno]` is `error.code`. */
 export const Errno = /* @__PURE__ */ enumerate({
@@ -2805,946 +2812,767 @@ export const Errno = /* @__PURE__ */ enumerate({
 // Windows errors
 
 /** Windows error code: the peer is shutting down. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSAEDISCON: number = /* @__PURE__ */ pick(undefined, undefined, 10101);
+export const WSAEDISCON: number = win32 ? 10101 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSAEINVALIDPROCTABLE: number = /* @__PURE__ */ pick(undefined, undefined, 10104);
+export const WSAEINVALIDPROCTABLE: number = win32 ? 10104 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSAEINVALIDPROVIDER: number = /* @__PURE__ */ pick(undefined, undefined, 10105);
+export const WSAEINVALIDPROVIDER: number = win32 ? 10105 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSAENOMORE: number = /* @__PURE__ */ pick(undefined, undefined, 10102);
+export const WSAENOMORE: number = win32 ? 10102 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSAEPROVIDERFAILEDINIT: number = /* @__PURE__ */ pick(undefined, undefined, 10106);
+export const WSAEPROVIDERFAILEDINIT: number = win32 ? 10106 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSAEREFUSED: number = /* @__PURE__ */ pick(undefined, undefined, 10112);
+export const WSAEREFUSED: number = win32 ? 10112 : none;
 
 /** Windows error code: no such host. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSAHOST_NOT_FOUND: number = /* @__PURE__ */ pick(undefined, undefined, 11001);
+export const WSAHOST_NOT_FOUND: number = win32 ? 11001 : none;
 
 /** Windows error code: WSAStartup has not been called. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSANOTINITIALISED: number = /* @__PURE__ */ pick(undefined, undefined, 10093);
+export const WSANOTINITIALISED: number = win32 ? 10093 : none;
 
 /** Windows error code: the name has no data of the type. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSANO_DATA: number = /* @__PURE__ */ pick(undefined, undefined, 11004);
+export const WSANO_DATA: number = win32 ? 11004 : none;
 
 /** Windows error code: the name server failed for good. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSANO_RECOVERY: number = /* @__PURE__ */ pick(undefined, undefined, 11003);
+export const WSANO_RECOVERY: number = win32 ? 11003 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSASERVICE_NOT_FOUND: number = /* @__PURE__ */ pick(undefined, undefined, 10108);
+export const WSASERVICE_NOT_FOUND: number = win32 ? 10108 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSASYSCALLFAILURE: number = /* @__PURE__ */ pick(undefined, undefined, 10107);
+export const WSASYSCALLFAILURE: number = win32 ? 10107 : none;
 
 /** Windows error code: the network is not ready. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSASYSNOTREADY: number = /* @__PURE__ */ pick(undefined, undefined, 10091);
+export const WSASYSNOTREADY: number = win32 ? 10091 : none;
 
 /** Windows error code: the name server failed for now, try later. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSATRY_AGAIN: number = /* @__PURE__ */ pick(undefined, undefined, 11002);
+export const WSATRY_AGAIN: number = win32 ? 11002 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSATYPE_NOT_FOUND: number = /* @__PURE__ */ pick(undefined, undefined, 10109);
+export const WSATYPE_NOT_FOUND: number = win32 ? 10109 : none;
 
 /** Windows error code: the version of Winsock is not supported. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSAVERNOTSUPPORTED: number = /* @__PURE__ */ pick(undefined, undefined, 10092);
+export const WSAVERNOTSUPPORTED: number = win32 ? 10092 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSA_E_CANCELLED: number = /* @__PURE__ */ pick(undefined, undefined, 10111);
+export const WSA_E_CANCELLED: number = win32 ? 10111 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSA_E_NO_MORE: number = /* @__PURE__ */ pick(undefined, undefined, 10110);
+export const WSA_E_NO_MORE: number = win32 ? 10110 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSA_INVALID_HANDLE: number = /* @__PURE__ */ pick(undefined, undefined, 6);
+export const WSA_INVALID_HANDLE: number = win32 ? 6 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSA_INVALID_PARAMETER: number = /* @__PURE__ */ pick(undefined, undefined, 87);
+export const WSA_INVALID_PARAMETER: number = win32 ? 87 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSA_IO_INCOMPLETE: number = /* @__PURE__ */ pick(undefined, undefined, 996);
+export const WSA_IO_INCOMPLETE: number = win32 ? 996 : none;
 
 /** Windows error code: the operation will complete later. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSA_IO_PENDING: number = /* @__PURE__ */ pick(undefined, undefined, 997);
+export const WSA_IO_PENDING: number = win32 ? 997 : none;
 
 /** Windows error code. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSA_NOT_ENOUGH_MEMORY: number = /* @__PURE__ */ pick(undefined, undefined, 8);
+export const WSA_NOT_ENOUGH_MEMORY: number = win32 ? 8 : none;
 
 /** Windows error code: the operation was cancelled. See https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2. Windows only. */
-export const WSA_OPERATION_ABORTED: number = /* @__PURE__ */ pick(undefined, undefined, 995);
+export const WSA_OPERATION_ABORTED: number = win32 ? 995 : none;
 
 // IPv4 options
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_ADD_IFLIST: number = /* @__PURE__ */ pick(undefined, undefined, 29);
+export const IP_ADD_IFLIST: number = win32 ? 29 : none;
 
 /** IPv4 option, level IPPROTO_IP: join a multicast group. See ip(7). */
-export const IP_ADD_MEMBERSHIP: number = /* @__PURE__ */ pick(35, 12, 12, 12, 12);
+export const IP_ADD_MEMBERSHIP: number = linux ? 35 : 12;
 
 /** IPv4 option, level IPPROTO_IP: join a multicast group for one source. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const IP_ADD_SOURCE_MEMBERSHIP: number = /* @__PURE__ */ pick(39, 70, 15, 70);
+export const IP_ADD_SOURCE_MEMBERSHIP: number = linux ? 39 : win32 ? 15 : netbsd ? none : 70;
 
 /** IPv4 option, level IPPROTO_IP: bind addresses this host does not have. See ip(7). FreeBSD, NetBSD only. */
-export const IP_BINDANY: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 24, 27);
+export const IP_BINDANY: number = freebsd ? 24 : netbsd ? 27 : none;
 
 /** IPv4 option, level IPPROTO_IP: choose the port as late as connect. See ip(7). Linux only. */
-export const IP_BIND_ADDRESS_NO_PORT: number = /* @__PURE__ */ pick(24);
+export const IP_BIND_ADDRESS_NO_PORT: number = linux ? 24 : none;
 
 /** IPv4 option, level IPPROTO_IP: stop hearing a source of a group. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const IP_BLOCK_SOURCE: number = /* @__PURE__ */ pick(38, 72, 17, 72);
+export const IP_BLOCK_SOURCE: number = linux ? 38 : win32 ? 17 : netbsd ? none : 72;
 
 /** IPv4 option, level IPPROTO_IP: index of the only interface used. See ip(7). macOS only. */
-export const IP_BOUND_IF: number = /* @__PURE__ */ pick(undefined, 25);
+export const IP_BOUND_IF: number = darwin ? 25 : none;
 
 /** IPv4 option, level IPPROTO_IP: receive the checksum of a datagram. See ip(7). Linux only. */
-export const IP_CHECKSUM: number = /* @__PURE__ */ pick(23);
+export const IP_CHECKSUM: number = linux ? 23 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IP_DEFAULT_MULTICAST_LOOP: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
+export const IP_DEFAULT_MULTICAST_LOOP: number = win32 ? none : 1;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IP_DEFAULT_MULTICAST_TTL: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
+export const IP_DEFAULT_MULTICAST_TTL: number = win32 ? none : 1;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_DEL_IFLIST: number = /* @__PURE__ */ pick(undefined, undefined, 30);
+export const IP_DEL_IFLIST: number = win32 ? 30 : none;
 
 /** IPv4 option, level IPPROTO_IP: forbid fragments. See ip(7). macOS, FreeBSD only. */
-export const IP_DONTFRAG: number = /* @__PURE__ */ pick(undefined, 28, undefined, 67);
+export const IP_DONTFRAG: number = darwin ? 28 : freebsd ? 67 : none;
 
 /** IPv4 option, level IPPROTO_IP: forbid fragments. See ip(7). Windows only. */
-export const IP_DONTFRAGMENT: number = /* @__PURE__ */ pick(undefined, undefined, 14);
+export const IP_DONTFRAGMENT: number = win32 ? 14 : none;
 
 /** IPv4 option, level IPPROTO_IP: leave a multicast group. See ip(7). */
-export const IP_DROP_MEMBERSHIP: number = /* @__PURE__ */ pick(36, 13, 13, 13, 13);
+export const IP_DROP_MEMBERSHIP: number = linux ? 36 : 13;
 
 /** IPv4 option, level IPPROTO_IP: leave a multicast group for one source. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const IP_DROP_SOURCE_MEMBERSHIP: number = /* @__PURE__ */ pick(40, 71, 16, 71);
+export const IP_DROP_SOURCE_MEMBERSHIP: number = linux ? 40 : win32 ? 16 : netbsd ? none : 71;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_ECN: number = /* @__PURE__ */ pick(undefined, undefined, 50);
+export const IP_ECN: number = win32 ? 50 : none;
 
 /** IPv4 option, level IPPROTO_IP: bind addresses this host does not have. See ip(7). Linux only. */
-export const IP_FREEBIND: number = /* @__PURE__ */ pick(15);
+export const IP_FREEBIND: number = linux ? 15 : none;
 
 /** IPv4 option, level IPPROTO_IP: the program writes the header. See raw(7). */
-export const IP_HDRINCL: number = /* @__PURE__ */ pick(3, 2, 2, 2, 2);
+export const IP_HDRINCL: number = linux ? 3 : 2;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_HOPLIMIT: number = /* @__PURE__ */ pick(undefined, undefined, 21);
+export const IP_HOPLIMIT: number = win32 ? 21 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_IFLIST: number = /* @__PURE__ */ pick(undefined, undefined, 28);
+export const IP_IFLIST: number = win32 ? 28 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IP_IPSEC_POLICY: number = /* @__PURE__ */ pick(16, 21, undefined, 21, 22);
+export const IP_IPSEC_POLICY: number = linux ? 16 : win32 ? none : netbsd ? 22 : 21;
 
 /** IPv4 option, level IPPROTO_IP: ephemeral ports of this socket. See ip(7). Linux only. */
-export const IP_LOCAL_PORT_RANGE: number = /* @__PURE__ */ pick(51);
+export const IP_LOCAL_PORT_RANGE: number = linux ? 51 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS, FreeBSD only. */
-export const IP_MAX_GROUP_SRC_FILTER: number = /* @__PURE__ */ pick(undefined, 512, undefined, 512);
+export const IP_MAX_GROUP_SRC_FILTER: number = darwin || freebsd ? 512 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IP_MAX_MEMBERSHIPS: number = /* @__PURE__ */ pick(20, 4095, undefined, 4095, 20);
+export const IP_MAX_MEMBERSHIPS: number = linux || netbsd ? 20 : win32 ? none : 4095;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS, FreeBSD only. */
-export const IP_MAX_SOCK_MUTE_FILTER: number = /* @__PURE__ */ pick(undefined, 128, undefined, 128);
+export const IP_MAX_SOCK_MUTE_FILTER: number = darwin || freebsd ? 128 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS, FreeBSD only. */
-export const IP_MAX_SOCK_SRC_FILTER: number = /* @__PURE__ */ pick(undefined, 128, undefined, 128);
+export const IP_MAX_SOCK_SRC_FILTER: number = darwin || freebsd ? 128 : none;
 
 /** IPv4 option, level IPPROTO_IP: drop packets with a lower time to live. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IP_MINTTL: number = /* @__PURE__ */ pick(21, undefined, undefined, 66, 24);
+export const IP_MINTTL: number = linux ? 21 : freebsd ? 66 : netbsd ? 24 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS only. */
-export const IP_MIN_MEMBERSHIPS: number = /* @__PURE__ */ pick(undefined, 31);
+export const IP_MIN_MEMBERSHIPS: number = darwin ? 31 : none;
 
 /** IPv4 option, level IPPROTO_IP: the filter of a group's sources. See ip(7). Linux, macOS, FreeBSD only. */
-export const IP_MSFILTER: number = /* @__PURE__ */ pick(41, 74, undefined, 74);
+export const IP_MSFILTER: number = linux ? 41 : darwin || freebsd ? 74 : none;
 
 /** IPv4 option, level IPPROTO_IP: the path's known maximum packet, of a connected socket; read-only. See ip(7). Linux, Windows only. */
-export const IP_MTU: number = /* @__PURE__ */ pick(14, undefined, 73);
+export const IP_MTU: number = linux ? 14 : win32 ? 73 : none;
 
 /** IPv4 option, level IPPROTO_IP: how to find the path's maximum packet, one of IP_PMTUDISC_. See ip(7). Linux, Windows only. */
-export const IP_MTU_DISCOVER: number = /* @__PURE__ */ pick(10, undefined, 71);
+export const IP_MTU_DISCOVER: number = linux ? 10 : win32 ? 71 : none;
 
 /** IPv4 option, level IPPROTO_IP: receive multicasts of groups that others on this host joined. See ip(7). Linux only. */
-export const IP_MULTICAST_ALL: number = /* @__PURE__ */ pick(49);
+export const IP_MULTICAST_ALL: number = linux ? 49 : none;
 
 /** IPv4 option, level IPPROTO_IP: interface of outgoing multicasts. See ip(7). */
-export const IP_MULTICAST_IF: number = /* @__PURE__ */ pick(32, 9, 9, 9, 9);
+export const IP_MULTICAST_IF: number = linux ? 32 : 9;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS only. */
-export const IP_MULTICAST_IFINDEX: number = /* @__PURE__ */ pick(undefined, 66);
+export const IP_MULTICAST_IFINDEX: number = darwin ? 66 : none;
 
 /** IPv4 option, level IPPROTO_IP: whether this host hears its own multicasts. See ip(7). */
-export const IP_MULTICAST_LOOP: number = /* @__PURE__ */ pick(34, 11, 11, 11, 11);
+export const IP_MULTICAST_LOOP: number = linux ? 34 : 11;
 
 /** IPv4 option, level IPPROTO_IP: time to live of outgoing multicasts. See ip(7). */
-export const IP_MULTICAST_TTL: number = /* @__PURE__ */ pick(33, 10, 10, 10, 10);
+export const IP_MULTICAST_TTL: number = linux ? 33 : 10;
 
 /** IPv4 option, level IPPROTO_IP: leave fragments as they are. See ip(7). Linux only. */
-export const IP_NODEFRAG: number = /* @__PURE__ */ pick(22);
+export const IP_NODEFRAG: number = linux ? 22 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_NRT_INTERFACE: number = /* @__PURE__ */ pick(undefined, undefined, 74);
+export const IP_NRT_INTERFACE: number = win32 ? 74 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). FreeBSD only. */
-export const IP_ONESBCAST: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 23);
+export const IP_ONESBCAST: number = freebsd ? 23 : none;
 
 /** IPv4 option, level IPPROTO_IP: options in the header of outgoing packets. See ip(7). */
-export const IP_OPTIONS: number = /* @__PURE__ */ pick(4, 1, 1, 1, 1);
+export const IP_OPTIONS: number = linux ? 4 : 1;
 
 /** IPv4 option, level IPPROTO_IP: the original destination, as ancillary data. See ip(7). Linux, FreeBSD only. */
-export const IP_ORIGDSTADDR: number = /* @__PURE__ */ pick(20, undefined, undefined, 27);
+export const IP_ORIGDSTADDR: number = linux ? 20 : freebsd ? 27 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_ORIGINAL_ARRIVAL_IF: number = /* @__PURE__ */ pick(undefined, undefined, 47);
+export const IP_ORIGINAL_ARRIVAL_IF: number = win32 ? 47 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux only. */
-export const IP_PASSSEC: number = /* @__PURE__ */ pick(18);
+export const IP_PASSSEC: number = linux ? 18 : none;
 
 /** IPv4 option, level IPPROTO_IP: receive, or send with, interface and addresses of a packet. See ip(7). Linux, macOS, Windows, NetBSD only. */
-export const IP_PKTINFO: number = /* @__PURE__ */ pick(8, 26, 19, undefined, 25);
+export const IP_PKTINFO: number = linux ? 8 : darwin ? 26 : win32 ? 19 : freebsd ? none : 25;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_PKTINFO_EX: number = /* @__PURE__ */ pick(undefined, undefined, 51);
+export const IP_PKTINFO_EX: number = win32 ? 51 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux only. */
-export const IP_PKTOPTIONS: number = /* @__PURE__ */ pick(9);
+export const IP_PKTOPTIONS: number = linux ? 9 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux only. */
-export const IP_PMTUDISC: number = /* @__PURE__ */ pick(10);
+export const IP_PMTUDISC: number = linux ? 10 : none;
 
 /** IPv4 option, level IPPROTO_IP: always forbid fragments. See ip(7). Linux, Windows only. */
-export const IP_PMTUDISC_DO: number = /* @__PURE__ */ pick(2, undefined, 1);
+export const IP_PMTUDISC_DO: number = linux ? 2 : win32 ? 1 : none;
 
 /** IPv4 option, level IPPROTO_IP: never forbid fragments. See ip(7). Linux, Windows only. */
-export const IP_PMTUDISC_DONT: number = /* @__PURE__ */ pick(0, undefined, 2);
+export const IP_PMTUDISC_DONT: number = linux ? 0 : win32 ? 2 : none;
 
 /** IPv4 option, level IPPROTO_IP: the interface's maximum, accept no news of the path. See ip(7). Linux only. */
-export const IP_PMTUDISC_INTERFACE: number = /* @__PURE__ */ pick(4);
+export const IP_PMTUDISC_INTERFACE: number = linux ? 4 : none;
 
 /** IPv4 option, level IPPROTO_IP: IP_PMTUDISC_INTERFACE, but allow fragments. See ip(7). Linux only. */
-export const IP_PMTUDISC_OMIT: number = /* @__PURE__ */ pick(5);
+export const IP_PMTUDISC_OMIT: number = linux ? 5 : none;
 
 /** IPv4 option, level IPPROTO_IP: forbid fragments, ignore the known maximum. See ip(7). Linux, Windows only. */
-export const IP_PMTUDISC_PROBE: number = /* @__PURE__ */ pick(3, undefined, 3);
+export const IP_PMTUDISC_PROBE: number = linux || win32 ? 3 : none;
 
 /** IPv4 option, level IPPROTO_IP: as the route says. See ip(7). Linux only. */
-export const IP_PMTUDISC_WANT: number = /* @__PURE__ */ pick(1);
+export const IP_PMTUDISC_WANT: number = linux ? 1 : none;
 
 /** IPv4 option, level IPPROTO_IP: which range an ephemeral port is taken from. See ip(7). macOS, FreeBSD, NetBSD only. */
-export const IP_PORTRANGE: number = /* @__PURE__ */ pick(undefined, 19, undefined, 19, 19);
+export const IP_PORTRANGE: number = linux || win32 ? none : 19;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS, FreeBSD, NetBSD only. */
-export const IP_PORTRANGE_DEFAULT: number = /* @__PURE__ */ pick(undefined, 0, undefined, 0, 0);
+export const IP_PORTRANGE_DEFAULT: number = linux || win32 ? none : 0;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS, FreeBSD, NetBSD only. */
-export const IP_PORTRANGE_HIGH: number = /* @__PURE__ */ pick(undefined, 1, undefined, 1, 1);
+export const IP_PORTRANGE_HIGH: number = linux || win32 ? none : 1;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS, FreeBSD, NetBSD only. */
-export const IP_PORTRANGE_LOW: number = /* @__PURE__ */ pick(undefined, 2, undefined, 2, 2);
+export const IP_PORTRANGE_LOW: number = linux || win32 ? none : 2;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_PROTECTION_LEVEL: number = /* @__PURE__ */ pick(undefined, undefined, 23);
+export const IP_PROTECTION_LEVEL: number = win32 ? 23 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_RECEIVE_BROADCAST: number = /* @__PURE__ */ pick(undefined, undefined, 22);
+export const IP_RECEIVE_BROADCAST: number = win32 ? 22 : none;
 
 /** IPv4 option, level IPPROTO_IP: receive the destination address as ancillary data. See ip(7). macOS, Windows, FreeBSD, NetBSD only. */
-export const IP_RECVDSTADDR: number = /* @__PURE__ */ pick(undefined, 7, 25, 7, 7);
+export const IP_RECVDSTADDR: number = linux ? none : win32 ? 25 : 7;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_RECVECN: number = /* @__PURE__ */ pick(undefined, undefined, 50);
+export const IP_RECVECN: number = win32 ? 50 : none;
 
 /** IPv4 option, level IPPROTO_IP: queue errors for MSG_ERRQUEUE. See ip(7). Linux, Windows only. */
-export const IP_RECVERR: number = /* @__PURE__ */ pick(11, undefined, 75);
+export const IP_RECVERR: number = linux ? 11 : win32 ? 75 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux only. */
-export const IP_RECVERR_RFC4884: number = /* @__PURE__ */ pick(26);
+export const IP_RECVERR_RFC4884: number = linux ? 26 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). FreeBSD only. */
-export const IP_RECVFLOWID: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 93);
+export const IP_RECVFLOWID: number = freebsd ? 93 : none;
 
 /** IPv4 option, level IPPROTO_IP: receive the largest fragment's size as ancillary data. See ip(7). Linux only. */
-export const IP_RECVFRAGSIZE: number = /* @__PURE__ */ pick(25);
+export const IP_RECVFRAGSIZE: number = linux ? 25 : none;
 
 /** IPv4 option, level IPPROTO_IP: receive the arriving interface as ancillary data. See ip(7). macOS, Windows, FreeBSD, NetBSD only. */
-export const IP_RECVIF: number = /* @__PURE__ */ pick(undefined, 20, 24, 20, 20);
+export const IP_RECVIF: number = linux ? none : win32 ? 24 : 20;
 
 /** IPv4 option, level IPPROTO_IP: receive the header's options as ancillary data. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IP_RECVOPTS: number = /* @__PURE__ */ pick(6, 5, undefined, 5, 5);
+export const IP_RECVOPTS: number = linux ? 6 : win32 ? none : 5;
 
 /** IPv4 option, level IPPROTO_IP: receive the original destination as ancillary data. See ip(7). Linux, FreeBSD only. */
-export const IP_RECVORIGDSTADDR: number = /* @__PURE__ */ pick(20, undefined, undefined, 27);
+export const IP_RECVORIGDSTADDR: number = linux ? 20 : freebsd ? 27 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS, NetBSD only. */
-export const IP_RECVPKTINFO: number = /* @__PURE__ */ pick(undefined, 26, undefined, undefined, 26);
+export const IP_RECVPKTINFO: number = darwin || netbsd ? 26 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IP_RECVRETOPTS: number = /* @__PURE__ */ pick(7, 6, undefined, 6, 6);
+export const IP_RECVRETOPTS: number = linux ? 7 : win32 ? none : 6;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). FreeBSD only. */
-export const IP_RECVRSSBUCKETID: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 94);
+export const IP_RECVRSSBUCKETID: number = freebsd ? 94 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_RECVRTHDR: number = /* @__PURE__ */ pick(undefined, undefined, 38);
+export const IP_RECVRTHDR: number = win32 ? 38 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_RECVTCLASS: number = /* @__PURE__ */ pick(undefined, undefined, 40);
+export const IP_RECVTCLASS: number = win32 ? 40 : none;
 
 /** IPv4 option, level IPPROTO_IP: receive the type of service as ancillary data. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const IP_RECVTOS: number = /* @__PURE__ */ pick(13, 27, 40, 68);
+export const IP_RECVTOS: number = linux ? 13 : darwin ? 27 : win32 ? 40 : freebsd ? 68 : none;
 
 /** IPv4 option, level IPPROTO_IP: receive the time to live as ancillary data. See ip(7). */
-export const IP_RECVTTL: number = /* @__PURE__ */ pick(12, 24, 21, 65, 23);
+export const IP_RECVTTL: number = linux ? 12 : darwin ? 24 : win32 ? 21 : freebsd ? 65 : 23;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IP_RETOPTS: number = /* @__PURE__ */ pick(7, 8, undefined, 8, 8);
+export const IP_RETOPTS: number = linux ? 7 : win32 ? none : 8;
 
 /** IPv4 option, level IPPROTO_IP: receive packets with the router alert option. See ip(7). Linux only. */
-export const IP_ROUTER_ALERT: number = /* @__PURE__ */ pick(5);
+export const IP_ROUTER_ALERT: number = linux ? 5 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_RTHDR: number = /* @__PURE__ */ pick(undefined, undefined, 32);
+export const IP_RTHDR: number = win32 ? 32 : none;
 
 /** IPv4 option, level IPPROTO_IP: source address of a datagram, as ancillary data. See ip(7). FreeBSD, NetBSD only. */
-export const IP_SENDSRCADDR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 7, 7);
+export const IP_SENDSRCADDR: number = freebsd || netbsd ? 7 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). macOS only. */
-export const IP_STRIPHDR: number = /* @__PURE__ */ pick(undefined, 23);
+export const IP_STRIPHDR: number = darwin ? 23 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_TCLASS: number = /* @__PURE__ */ pick(undefined, undefined, 39);
+export const IP_TCLASS: number = win32 ? 39 : none;
 
 /** IPv4 option, level IPPROTO_IP: type of service of outgoing packets. See ip(7). */
-export const IP_TOS: number = /* @__PURE__ */ pick(1, 3, 3, 3, 3);
+export const IP_TOS: number = linux ? 1 : 3;
 
 /** IPv4 option, level IPPROTO_IP: act for addresses this host does not have. See ip(7). Linux only. */
-export const IP_TRANSPARENT: number = /* @__PURE__ */ pick(19);
+export const IP_TRANSPARENT: number = linux ? 19 : none;
 
 /** IPv4 option, level IPPROTO_IP: time to live of outgoing packets. See ip(7). */
-export const IP_TTL: number = /* @__PURE__ */ pick(2, 4, 4, 4, 4);
+export const IP_TTL: number = linux ? 2 : 4;
 
 /** IPv4 option, level IPPROTO_IP: hear a source of a group again. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const IP_UNBLOCK_SOURCE: number = /* @__PURE__ */ pick(37, 73, 18, 73);
+export const IP_UNBLOCK_SOURCE: number = linux ? 37 : win32 ? 18 : netbsd ? none : 73;
 
 /** IPv4 option, level IPPROTO_IP: interface of outgoing unicasts. See ip(7). Linux, Windows only. */
-export const IP_UNICAST_IF: number = /* @__PURE__ */ pick(50, undefined, 31);
+export const IP_UNICAST_IF: number = linux ? 50 : win32 ? 31 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_USER_MTU: number = /* @__PURE__ */ pick(undefined, undefined, 76);
+export const IP_USER_MTU: number = win32 ? 76 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). FreeBSD only. */
-export const IP_VLAN_PCP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 75);
+export const IP_VLAN_PCP: number = freebsd ? 75 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_WFP_REDIRECT_CONTEXT: number = /* @__PURE__ */ pick(undefined, undefined, 70);
+export const IP_WFP_REDIRECT_CONTEXT: number = win32 ? 70 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Windows only. */
-export const IP_WFP_REDIRECT_RECORDS: number = /* @__PURE__ */ pick(undefined, undefined, 60);
+export const IP_WFP_REDIRECT_RECORDS: number = win32 ? 60 : none;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux only. */
-export const IP_XFRM_POLICY: number = /* @__PURE__ */ pick(17);
+export const IP_XFRM_POLICY: number = linux ? 17 : none;
 
 /** IPv4 option, level IPPROTO_IP: stop hearing a source of a group of either family. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const MCAST_BLOCK_SOURCE: number = /* @__PURE__ */ pick(43, 84, 43, 84);
+export const MCAST_BLOCK_SOURCE: number = linux || win32 ? 43 : netbsd ? none : 84;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const MCAST_EXCLUDE: number = /* @__PURE__ */ pick(0, 2, 1, 2);
+export const MCAST_EXCLUDE: number = linux ? 0 : win32 ? 1 : netbsd ? none : 2;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const MCAST_INCLUDE: number = /* @__PURE__ */ pick(1, 1, 0, 1);
+export const MCAST_INCLUDE: number = win32 ? 0 : netbsd ? none : 1;
 
 /** IPv4 option, level IPPROTO_IP: join a multicast group of either family. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const MCAST_JOIN_GROUP: number = /* @__PURE__ */ pick(42, 80, 41, 80);
+export const MCAST_JOIN_GROUP: number = linux ? 42 : win32 ? 41 : netbsd ? none : 80;
 
 /** IPv4 option, level IPPROTO_IP: join a multicast group of either family for one source. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const MCAST_JOIN_SOURCE_GROUP: number = /* @__PURE__ */ pick(46, 82, 45, 82);
+export const MCAST_JOIN_SOURCE_GROUP: number = linux ? 46 : win32 ? 45 : netbsd ? none : 82;
 
 /** IPv4 option, level IPPROTO_IP: leave a multicast group of either family. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const MCAST_LEAVE_GROUP: number = /* @__PURE__ */ pick(45, 81, 42, 81);
+export const MCAST_LEAVE_GROUP: number = linux ? 45 : win32 ? 42 : netbsd ? none : 81;
 
 /** IPv4 option, level IPPROTO_IP: leave a multicast group of either family for one source. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const MCAST_LEAVE_SOURCE_GROUP: number = /* @__PURE__ */ pick(47, 83, 46, 83);
+export const MCAST_LEAVE_SOURCE_GROUP: number = linux ? 47 : win32 ? 46 : netbsd ? none : 83;
 
 /** IPv4 option, level IPPROTO_IP. See ip(7). Linux only. */
-export const MCAST_MSFILTER: number = /* @__PURE__ */ pick(48);
+export const MCAST_MSFILTER: number = linux ? 48 : none;
 
 /** IPv4 option, level IPPROTO_IP: hear a source of a group of either family again. See ip(7). Linux, macOS, Windows, FreeBSD only. */
-export const MCAST_UNBLOCK_SOURCE: number = /* @__PURE__ */ pick(44, 85, 44, 85);
+export const MCAST_UNBLOCK_SOURCE: number = linux || win32 ? 44 : netbsd ? none : 85;
 
 // IPv6 options
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, macOS only. */
-export const IPV6_2292DSTOPTS: number = /* @__PURE__ */ pick(4, 23);
+export const IPV6_2292DSTOPTS: number = linux ? 4 : darwin ? 23 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, macOS only. */
-export const IPV6_2292HOPLIMIT: number = /* @__PURE__ */ pick(8, 20);
+export const IPV6_2292HOPLIMIT: number = linux ? 8 : darwin ? 20 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, macOS only. */
-export const IPV6_2292HOPOPTS: number = /* @__PURE__ */ pick(3, 22);
+export const IPV6_2292HOPOPTS: number = linux ? 3 : darwin ? 22 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS only. */
-export const IPV6_2292NEXTHOP: number = /* @__PURE__ */ pick(undefined, 21);
+export const IPV6_2292NEXTHOP: number = darwin ? 21 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, macOS only. */
-export const IPV6_2292PKTINFO: number = /* @__PURE__ */ pick(2, 19);
+export const IPV6_2292PKTINFO: number = linux ? 2 : darwin ? 19 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, macOS only. */
-export const IPV6_2292PKTOPTIONS: number = /* @__PURE__ */ pick(6, 25);
+export const IPV6_2292PKTOPTIONS: number = linux ? 6 : darwin ? 25 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, macOS only. */
-export const IPV6_2292RTHDR: number = /* @__PURE__ */ pick(5, 24);
+export const IPV6_2292RTHDR: number = linux ? 5 : darwin ? 24 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS only. */
-export const IPV6_3542DSTOPTS: number = /* @__PURE__ */ pick(undefined, 50);
+export const IPV6_3542DSTOPTS: number = darwin ? 50 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS only. */
-export const IPV6_3542HOPLIMIT: number = /* @__PURE__ */ pick(undefined, 47);
+export const IPV6_3542HOPLIMIT: number = darwin ? 47 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS only. */
-export const IPV6_3542HOPOPTS: number = /* @__PURE__ */ pick(undefined, 49);
+export const IPV6_3542HOPOPTS: number = darwin ? 49 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS only. */
-export const IPV6_3542NEXTHOP: number = /* @__PURE__ */ pick(undefined, 48);
+export const IPV6_3542NEXTHOP: number = darwin ? 48 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS only. */
-export const IPV6_3542PKTINFO: number = /* @__PURE__ */ pick(undefined, 46);
+export const IPV6_3542PKTINFO: number = darwin ? 46 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS only. */
-export const IPV6_3542RTHDR: number = /* @__PURE__ */ pick(undefined, 51);
+export const IPV6_3542RTHDR: number = darwin ? 51 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_ADDRFORM: number = /* @__PURE__ */ pick(1);
+export const IPV6_ADDRFORM: number = linux ? 1 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: which source addresses to prefer, flags IPV6_PREFER_SRC_. See ipv6(7). Linux only. */
-export const IPV6_ADDR_PREFERENCES: number = /* @__PURE__ */ pick(72);
+export const IPV6_ADDR_PREFERENCES: number = linux ? 72 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_ADD_IFLIST: number = /* @__PURE__ */ pick(undefined, undefined, 29);
+export const IPV6_ADD_IFLIST: number = win32 ? 29 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: another name for IPV6_JOIN_GROUP. See ipv6(7). Linux, Windows only. */
-export const IPV6_ADD_MEMBERSHIP: number = /* @__PURE__ */ pick(20, undefined, 12);
+export const IPV6_ADD_MEMBERSHIP: number = linux ? 20 : win32 ? 12 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_AUTHHDR: number = /* @__PURE__ */ pick(10);
+export const IPV6_AUTHHDR: number = linux ? 10 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: make flow labels automatically. See ipv6(7). Linux, macOS, FreeBSD only. */
-export const IPV6_AUTOFLOWLABEL: number = /* @__PURE__ */ pick(70, 59, undefined, 59);
+export const IPV6_AUTOFLOWLABEL: number = linux ? 70 : darwin || freebsd ? 59 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). FreeBSD, NetBSD only. */
-export const IPV6_BINDANY: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 64, 64);
+export const IPV6_BINDANY: number = freebsd || netbsd ? 64 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD only. */
-export const IPV6_BINDV6ONLY: number = /* @__PURE__ */ pick(undefined, 27, undefined, 27);
+export const IPV6_BINDV6ONLY: number = darwin || freebsd ? 27 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS only. */
-export const IPV6_BOUND_IF: number = /* @__PURE__ */ pick(undefined, 125);
+export const IPV6_BOUND_IF: number = darwin ? 125 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: where in a raw packet the kernel puts the checksum. See ipv6(7). */
-export const IPV6_CHECKSUM: number = /* @__PURE__ */ pick(7, 26, 26, 26, 26);
+export const IPV6_CHECKSUM: number = linux ? 7 : 26;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD, NetBSD only. */
-export const IPV6_DEFAULT_MULTICAST_HOPS: number = /* @__PURE__ */ pick(undefined, 1, undefined, 1, 1);
+export const IPV6_DEFAULT_MULTICAST_HOPS: number = linux || win32 ? none : 1;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD, NetBSD only. */
-export const IPV6_DEFAULT_MULTICAST_LOOP: number = /* @__PURE__ */ pick(undefined, 1, undefined, 1, 1);
+export const IPV6_DEFAULT_MULTICAST_LOOP: number = linux || win32 ? none : 1;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_DEL_IFLIST: number = /* @__PURE__ */ pick(undefined, undefined, 30);
+export const IPV6_DEL_IFLIST: number = win32 ? 30 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: forbid fragments. See ipv6(7). */
-export const IPV6_DONTFRAG: number = /* @__PURE__ */ pick(62, 62, 14, 62, 62);
+export const IPV6_DONTFRAG: number = win32 ? 14 : 62;
 
 /** IPv6 option, level IPPROTO_IPV6: another name for IPV6_LEAVE_GROUP. See ipv6(7). Linux, Windows only. */
-export const IPV6_DROP_MEMBERSHIP: number = /* @__PURE__ */ pick(21, undefined, 13);
+export const IPV6_DROP_MEMBERSHIP: number = linux ? 21 : win32 ? 13 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: destination options. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_DSTOPTS: number = /* @__PURE__ */ pick(59, 50, undefined, 50, 50);
+export const IPV6_DSTOPTS: number = linux ? 59 : win32 ? none : 50;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_ECN: number = /* @__PURE__ */ pick(undefined, undefined, 50);
+export const IPV6_ECN: number = win32 ? 50 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FLOWINFO: number = /* @__PURE__ */ pick(11);
+export const IPV6_FLOWINFO: number = linux ? 11 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FLOWINFO_FLOWLABEL: number = /* @__PURE__ */ pick(1048575);
+export const IPV6_FLOWINFO_FLOWLABEL: number = linux ? 1048575 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: send the flow label of the address. See ipv6(7). Linux only. */
-export const IPV6_FLOWINFO_SEND: number = /* @__PURE__ */ pick(33);
+export const IPV6_FLOWINFO_SEND: number = linux ? 33 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: lease flow labels. See ipv6(7). Linux only. */
-export const IPV6_FLOWLABEL_MGR: number = /* @__PURE__ */ pick(32);
+export const IPV6_FLOWLABEL_MGR: number = linux ? 32 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_A_GET: number = /* @__PURE__ */ pick(0);
+export const IPV6_FL_A_GET: number = linux ? 0 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_A_PUT: number = /* @__PURE__ */ pick(1);
+export const IPV6_FL_A_PUT: number = linux ? 1 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_A_RENEW: number = /* @__PURE__ */ pick(2);
+export const IPV6_FL_A_RENEW: number = linux ? 2 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_F_CREATE: number = /* @__PURE__ */ pick(1);
+export const IPV6_FL_F_CREATE: number = linux ? 1 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_F_EXCL: number = /* @__PURE__ */ pick(2);
+export const IPV6_FL_F_EXCL: number = linux ? 2 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_F_REFLECT: number = /* @__PURE__ */ pick(4);
+export const IPV6_FL_F_REFLECT: number = linux ? 4 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_F_REMOTE: number = /* @__PURE__ */ pick(8);
+export const IPV6_FL_F_REMOTE: number = linux ? 8 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_S_ANY: number = /* @__PURE__ */ pick(255);
+export const IPV6_FL_S_ANY: number = linux ? 255 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_S_EXCL: number = /* @__PURE__ */ pick(1);
+export const IPV6_FL_S_EXCL: number = linux ? 1 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_S_NONE: number = /* @__PURE__ */ pick(0);
+export const IPV6_FL_S_NONE: number = linux ? 0 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_S_PROCESS: number = /* @__PURE__ */ pick(2);
+export const IPV6_FL_S_PROCESS: number = linux ? 2 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_FL_S_USER: number = /* @__PURE__ */ pick(3);
+export const IPV6_FL_S_USER: number = linux ? 3 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: bind addresses this host does not have. See ipv6(7). Linux only. */
-export const IPV6_FREEBIND: number = /* @__PURE__ */ pick(78);
+export const IPV6_FREEBIND: number = linux ? 78 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: the program writes the header. See ipv6(7). Linux, Windows only. */
-export const IPV6_HDRINCL: number = /* @__PURE__ */ pick(36, undefined, 2);
+export const IPV6_HDRINCL: number = linux ? 36 : win32 ? 2 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: hop limit of one packet, as ancillary data. See ipv6(7). */
-export const IPV6_HOPLIMIT: number = /* @__PURE__ */ pick(52, 47, 21, 47, 47);
+export const IPV6_HOPLIMIT: number = linux ? 52 : win32 ? 21 : 47;
 
 /** IPv6 option, level IPPROTO_IPV6: hop-by-hop options. See ipv6(7). */
-export const IPV6_HOPOPTS: number = /* @__PURE__ */ pick(54, 49, 1, 49, 49);
+export const IPV6_HOPOPTS: number = linux ? 54 : win32 ? 1 : 49;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_IFLIST: number = /* @__PURE__ */ pick(undefined, undefined, 28);
+export const IPV6_IFLIST: number = win32 ? 28 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_IPSEC_POLICY: number = /* @__PURE__ */ pick(34, 28, undefined, 28, 28);
+export const IPV6_IPSEC_POLICY: number = linux ? 34 : win32 ? none : 28;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_JOIN_ANYCAST: number = /* @__PURE__ */ pick(27);
+export const IPV6_JOIN_ANYCAST: number = linux ? 27 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: join a multicast group. See ipv6(7). */
-export const IPV6_JOIN_GROUP: number = /* @__PURE__ */ pick(20, 12, 12, 12, 12);
+export const IPV6_JOIN_GROUP: number = linux ? 20 : 12;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_LEAVE_ANYCAST: number = /* @__PURE__ */ pick(28);
+export const IPV6_LEAVE_ANYCAST: number = linux ? 28 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: leave a multicast group. See ipv6(7). */
-export const IPV6_LEAVE_GROUP: number = /* @__PURE__ */ pick(21, 13, 13, 13, 13);
+export const IPV6_LEAVE_GROUP: number = linux ? 21 : 13;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD only. */
-export const IPV6_MAX_GROUP_SRC_FILTER: number = /* @__PURE__ */ pick(undefined, 512, undefined, 512);
+export const IPV6_MAX_GROUP_SRC_FILTER: number = darwin || freebsd ? 512 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD only. */
-export const IPV6_MAX_MEMBERSHIPS: number = /* @__PURE__ */ pick(undefined, 4095, undefined, 4095);
+export const IPV6_MAX_MEMBERSHIPS: number = darwin || freebsd ? 4095 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD only. */
-export const IPV6_MAX_SOCK_SRC_FILTER: number = /* @__PURE__ */ pick(undefined, 128, undefined, 128);
+export const IPV6_MAX_SOCK_SRC_FILTER: number = darwin || freebsd ? 128 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: drop packets with a lower hop limit. See ipv6(7). Linux only. */
-export const IPV6_MINHOPCOUNT: number = /* @__PURE__ */ pick(73);
+export const IPV6_MINHOPCOUNT: number = linux ? 73 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS only. */
-export const IPV6_MIN_MEMBERSHIPS: number = /* @__PURE__ */ pick(undefined, 31);
+export const IPV6_MIN_MEMBERSHIPS: number = darwin ? 31 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD only. */
-export const IPV6_MSFILTER: number = /* @__PURE__ */ pick(undefined, 74, undefined, 74);
+export const IPV6_MSFILTER: number = darwin || freebsd ? 74 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: maximum packet. See ipv6(7). Linux, Windows only. */
-export const IPV6_MTU: number = /* @__PURE__ */ pick(24, undefined, 72);
+export const IPV6_MTU: number = linux ? 24 : win32 ? 72 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: how to find the path's maximum packet, one of IPV6_PMTUDISC_. See ipv6(7). Linux, Windows only. */
-export const IPV6_MTU_DISCOVER: number = /* @__PURE__ */ pick(23, undefined, 71);
+export const IPV6_MTU_DISCOVER: number = linux ? 23 : win32 ? 71 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: receive multicasts of groups that others on this host joined. See ipv6(7). Linux only. */
-export const IPV6_MULTICAST_ALL: number = /* @__PURE__ */ pick(29);
+export const IPV6_MULTICAST_ALL: number = linux ? 29 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: hop limit of outgoing multicasts. See ipv6(7). */
-export const IPV6_MULTICAST_HOPS: number = /* @__PURE__ */ pick(18, 10, 10, 10, 10);
+export const IPV6_MULTICAST_HOPS: number = linux ? 18 : 10;
 
 /** IPv6 option, level IPPROTO_IPV6: interface of outgoing multicasts. See ipv6(7). */
-export const IPV6_MULTICAST_IF: number = /* @__PURE__ */ pick(17, 9, 9, 9, 9);
+export const IPV6_MULTICAST_IF: number = linux ? 17 : 9;
 
 /** IPv6 option, level IPPROTO_IPV6: whether this host hears its own multicasts. See ipv6(7). */
-export const IPV6_MULTICAST_LOOP: number = /* @__PURE__ */ pick(19, 11, 11, 11, 11);
+export const IPV6_MULTICAST_LOOP: number = linux ? 19 : 11;
 
 /** IPv6 option, level IPPROTO_IPV6: next hop. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_NEXTHOP: number = /* @__PURE__ */ pick(9, 48, undefined, 48, 48);
+export const IPV6_NEXTHOP: number = linux ? 9 : win32 ? none : 48;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_NRT_INTERFACE: number = /* @__PURE__ */ pick(undefined, undefined, 74);
+export const IPV6_NRT_INTERFACE: number = win32 ? 74 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, FreeBSD only. */
-export const IPV6_ORIGDSTADDR: number = /* @__PURE__ */ pick(74, undefined, undefined, 72);
+export const IPV6_ORIGDSTADDR: number = linux ? 74 : freebsd ? 72 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: the path's maximum packet. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_PATHMTU: number = /* @__PURE__ */ pick(61, 44, undefined, 44, 44);
+export const IPV6_PATHMTU: number = linux ? 61 : win32 ? none : 44;
 
 /** IPv6 option, level IPPROTO_IPV6: interface and address of one packet, as ancillary data. See ipv6(7). */
-export const IPV6_PKTINFO: number = /* @__PURE__ */ pick(50, 46, 19, 46, 46);
+export const IPV6_PKTINFO: number = linux ? 50 : win32 ? 19 : 46;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_PKTINFO_EX: number = /* @__PURE__ */ pick(undefined, undefined, 51);
+export const IPV6_PKTINFO_EX: number = win32 ? 51 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PMTUDISC_DO: number = /* @__PURE__ */ pick(2);
+export const IPV6_PMTUDISC_DO: number = linux ? 2 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PMTUDISC_DONT: number = /* @__PURE__ */ pick(0);
+export const IPV6_PMTUDISC_DONT: number = linux ? 0 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PMTUDISC_INTERFACE: number = /* @__PURE__ */ pick(4);
+export const IPV6_PMTUDISC_INTERFACE: number = linux ? 4 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PMTUDISC_OMIT: number = /* @__PURE__ */ pick(5);
+export const IPV6_PMTUDISC_OMIT: number = linux ? 5 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PMTUDISC_PROBE: number = /* @__PURE__ */ pick(3);
+export const IPV6_PMTUDISC_PROBE: number = linux ? 3 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PMTUDISC_WANT: number = /* @__PURE__ */ pick(1);
+export const IPV6_PMTUDISC_WANT: number = linux ? 1 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD, NetBSD only. */
-export const IPV6_PORTRANGE: number = /* @__PURE__ */ pick(undefined, 14, undefined, 14, 14);
+export const IPV6_PORTRANGE: number = linux || win32 ? none : 14;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD, NetBSD only. */
-export const IPV6_PORTRANGE_DEFAULT: number = /* @__PURE__ */ pick(undefined, 0, undefined, 0, 0);
+export const IPV6_PORTRANGE_DEFAULT: number = linux || win32 ? none : 0;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD, NetBSD only. */
-export const IPV6_PORTRANGE_HIGH: number = /* @__PURE__ */ pick(undefined, 1, undefined, 1, 1);
+export const IPV6_PORTRANGE_HIGH: number = linux || win32 ? none : 1;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD, NetBSD only. */
-export const IPV6_PORTRANGE_LOW: number = /* @__PURE__ */ pick(undefined, 2, undefined, 2, 2);
+export const IPV6_PORTRANGE_LOW: number = linux || win32 ? none : 2;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PREFER_SRC_CGA: number = /* @__PURE__ */ pick(8);
+export const IPV6_PREFER_SRC_CGA: number = linux ? 8 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PREFER_SRC_COA: number = /* @__PURE__ */ pick(4);
+export const IPV6_PREFER_SRC_COA: number = linux ? 4 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PREFER_SRC_HOME: number = /* @__PURE__ */ pick(1024);
+export const IPV6_PREFER_SRC_HOME: number = linux ? 1024 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PREFER_SRC_NONCGA: number = /* @__PURE__ */ pick(2048);
+export const IPV6_PREFER_SRC_NONCGA: number = linux ? 2048 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PREFER_SRC_PUBLIC: number = /* @__PURE__ */ pick(2);
+export const IPV6_PREFER_SRC_PUBLIC: number = linux ? 2 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PREFER_SRC_PUBTMP_DEFAULT: number = /* @__PURE__ */ pick(256);
+export const IPV6_PREFER_SRC_PUBTMP_DEFAULT: number = linux ? 256 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_PREFER_SRC_TMP: number = /* @__PURE__ */ pick(1);
+export const IPV6_PREFER_SRC_TMP: number = linux ? 1 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). macOS, FreeBSD, NetBSD only. */
-export const IPV6_PREFER_TEMPADDR: number = /* @__PURE__ */ pick(undefined, 63, undefined, 63, 63);
+export const IPV6_PREFER_TEMPADDR: number = linux || win32 ? none : 63;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_PROTECTION_LEVEL: number = /* @__PURE__ */ pick(undefined, undefined, 23);
+export const IPV6_PROTECTION_LEVEL: number = win32 ? 23 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_RECVDSTADDR: number = /* @__PURE__ */ pick(undefined, undefined, 25);
+export const IPV6_RECVDSTADDR: number = win32 ? 25 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: receive destination options as ancillary data. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_RECVDSTOPTS: number = /* @__PURE__ */ pick(58, 40, undefined, 40, 40);
+export const IPV6_RECVDSTOPTS: number = linux ? 58 : win32 ? none : 40;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_RECVECN: number = /* @__PURE__ */ pick(undefined, undefined, 50);
+export const IPV6_RECVECN: number = win32 ? 50 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: queue errors for MSG_ERRQUEUE. See ipv6(7). Linux, Windows only. */
-export const IPV6_RECVERR: number = /* @__PURE__ */ pick(25, undefined, 75);
+export const IPV6_RECVERR: number = linux ? 25 : win32 ? 75 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_RECVERR_RFC4884: number = /* @__PURE__ */ pick(31);
+export const IPV6_RECVERR_RFC4884: number = linux ? 31 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). FreeBSD only. */
-export const IPV6_RECVFLOWID: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 70);
+export const IPV6_RECVFLOWID: number = freebsd ? 70 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: receive the largest fragment's size as ancillary data. See ipv6(7). Linux only. */
-export const IPV6_RECVFRAGSIZE: number = /* @__PURE__ */ pick(77);
+export const IPV6_RECVFRAGSIZE: number = linux ? 77 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: receive the hop limit as ancillary data. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_RECVHOPLIMIT: number = /* @__PURE__ */ pick(51, 37, undefined, 37, 37);
+export const IPV6_RECVHOPLIMIT: number = linux ? 51 : win32 ? none : 37;
 
 /** IPv6 option, level IPPROTO_IPV6: receive hop-by-hop options as ancillary data. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_RECVHOPOPTS: number = /* @__PURE__ */ pick(53, 39, undefined, 39, 39);
+export const IPV6_RECVHOPOPTS: number = linux ? 53 : win32 ? none : 39;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_RECVIF: number = /* @__PURE__ */ pick(undefined, undefined, 24);
+export const IPV6_RECVIF: number = win32 ? 24 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, FreeBSD only. */
-export const IPV6_RECVORIGDSTADDR: number = /* @__PURE__ */ pick(74, undefined, undefined, 72);
+export const IPV6_RECVORIGDSTADDR: number = linux ? 74 : freebsd ? 72 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: receive changes of the path's maximum packet. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_RECVPATHMTU: number = /* @__PURE__ */ pick(60, 43, undefined, 43, 43);
+export const IPV6_RECVPATHMTU: number = linux ? 60 : win32 ? none : 43;
 
 /** IPv6 option, level IPPROTO_IPV6: receive interface and destination as ancillary data. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_RECVPKTINFO: number = /* @__PURE__ */ pick(49, 61, undefined, 36, 36);
+export const IPV6_RECVPKTINFO: number = linux ? 49 : darwin ? 61 : win32 ? none : 36;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). FreeBSD only. */
-export const IPV6_RECVRSSBUCKETID: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 71);
+export const IPV6_RECVRSSBUCKETID: number = freebsd ? 71 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: receive the routing header as ancillary data. See ipv6(7). */
-export const IPV6_RECVRTHDR: number = /* @__PURE__ */ pick(56, 38, 38, 38, 38);
+export const IPV6_RECVRTHDR: number = linux ? 56 : 38;
 
 /** IPv6 option, level IPPROTO_IPV6: receive the traffic class as ancillary data. See ipv6(7). */
-export const IPV6_RECVTCLASS: number = /* @__PURE__ */ pick(66, 35, 40, 57, 57);
+export const IPV6_RECVTCLASS: number = linux ? 66 : darwin ? 35 : win32 ? 40 : 57;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_ROUTER_ALERT: number = /* @__PURE__ */ pick(22);
+export const IPV6_ROUTER_ALERT: number = linux ? 22 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_ROUTER_ALERT_ISOLATE: number = /* @__PURE__ */ pick(30);
+export const IPV6_ROUTER_ALERT_ISOLATE: number = linux ? 30 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: routing header. See ipv6(7). */
-export const IPV6_RTHDR: number = /* @__PURE__ */ pick(57, 51, 32, 51, 51);
+export const IPV6_RTHDR: number = linux ? 57 : win32 ? 32 : 51;
 
 /** IPv6 option, level IPPROTO_IPV6: destination options before the routing header. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_RTHDRDSTOPTS: number = /* @__PURE__ */ pick(55, 57, undefined, 35, 35);
+export const IPV6_RTHDRDSTOPTS: number = linux ? 55 : darwin ? 57 : win32 ? none : 35;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_RTHDR_LOOSE: number = /* @__PURE__ */ pick(0, 0, undefined, 0, 0);
+export const IPV6_RTHDR_LOOSE: number = win32 ? none : 0;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_RTHDR_STRICT: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
+export const IPV6_RTHDR_STRICT: number = win32 ? none : 1;
 
 /** IPv6 option, level IPPROTO_IPV6: type 0 of routing headers. See ipv6(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPV6_RTHDR_TYPE_0: number = /* @__PURE__ */ pick(0, 0, undefined, 0, 0);
+export const IPV6_RTHDR_TYPE_0: number = win32 ? none : 0;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_RXDSTOPTS: number = /* @__PURE__ */ pick(59);
+export const IPV6_RXDSTOPTS: number = linux ? 59 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_RXHOPOPTS: number = /* @__PURE__ */ pick(54);
+export const IPV6_RXHOPOPTS: number = linux ? 54 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: traffic class of outgoing packets. See ipv6(7). */
-export const IPV6_TCLASS: number = /* @__PURE__ */ pick(67, 36, 39, 61, 61);
+export const IPV6_TCLASS: number = linux ? 67 : darwin ? 36 : win32 ? 39 : 61;
 
 /** IPv6 option, level IPPROTO_IPV6: act for addresses this host does not have. See ipv6(7). Linux only. */
-export const IPV6_TRANSPARENT: number = /* @__PURE__ */ pick(75);
+export const IPV6_TRANSPARENT: number = linux ? 75 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: hop limit of outgoing packets. See ipv6(7). */
-export const IPV6_UNICAST_HOPS: number = /* @__PURE__ */ pick(16, 4, 4, 4, 4);
+export const IPV6_UNICAST_HOPS: number = linux ? 16 : 4;
 
 /** IPv6 option, level IPPROTO_IPV6: interface of outgoing unicasts. See ipv6(7). Linux, Windows only. */
-export const IPV6_UNICAST_IF: number = /* @__PURE__ */ pick(76, undefined, 31);
+export const IPV6_UNICAST_IF: number = linux ? 76 : win32 ? 31 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_USER_MTU: number = /* @__PURE__ */ pick(undefined, undefined, 76);
+export const IPV6_USER_MTU: number = win32 ? 76 : none;
 
 /** IPv6 option, level IPPROTO_IPV6: send no packet above 1280 bytes. See ipv6(7). macOS, FreeBSD, NetBSD only. */
-export const IPV6_USE_MIN_MTU: number = /* @__PURE__ */ pick(undefined, 42, undefined, 42, 42);
+export const IPV6_USE_MIN_MTU: number = linux || win32 ? none : 42;
 
 /** IPv6 option, level IPPROTO_IPV6: no IPv4 on an IPv6 socket. See ipv6(7). */
-export const IPV6_V6ONLY: number = /* @__PURE__ */ pick(26, 27, 27, 27, 27);
+export const IPV6_V6ONLY: number = linux ? 26 : 27;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). FreeBSD only. */
-export const IPV6_VLAN_PCP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 75);
+export const IPV6_VLAN_PCP: number = freebsd ? 75 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_WFP_REDIRECT_CONTEXT: number = /* @__PURE__ */ pick(undefined, undefined, 70);
+export const IPV6_WFP_REDIRECT_CONTEXT: number = win32 ? 70 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Windows only. */
-export const IPV6_WFP_REDIRECT_RECORDS: number = /* @__PURE__ */ pick(undefined, undefined, 60);
+export const IPV6_WFP_REDIRECT_RECORDS: number = win32 ? 60 : none;
 
 /** IPv6 option, level IPPROTO_IPV6. See ipv6(7). Linux only. */
-export const IPV6_XFRM_POLICY: number = /* @__PURE__ */ pick(35);
-
-// Type of service
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). macOS, NetBSD only. */
-export const IPTOS_CE: number = /* @__PURE__ */ pick(undefined, 1, undefined, undefined, 1);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_CS0: number = /* @__PURE__ */ pick(0, undefined, undefined, undefined, 0);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_CS1: number = /* @__PURE__ */ pick(32, undefined, undefined, undefined, 32);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_CS2: number = /* @__PURE__ */ pick(64, undefined, undefined, undefined, 64);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_CS3: number = /* @__PURE__ */ pick(96, undefined, undefined, undefined, 96);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_CS4: number = /* @__PURE__ */ pick(128, undefined, undefined, undefined, 128);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_CS5: number = /* @__PURE__ */ pick(160, undefined, undefined, undefined, 160);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_CS6: number = /* @__PURE__ */ pick(192, undefined, undefined, undefined, 192);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_CS7: number = /* @__PURE__ */ pick(224, undefined, undefined, undefined, 224);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_DEFAULT: number = /* @__PURE__ */ pick(0, undefined, undefined, undefined, 0);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_CLASS_MASK: number = /* @__PURE__ */ pick(224, undefined, undefined, undefined, 224);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF11: number = /* @__PURE__ */ pick(40, undefined, undefined, 40, 40);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF12: number = /* @__PURE__ */ pick(48, undefined, undefined, 48, 48);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF13: number = /* @__PURE__ */ pick(56, undefined, undefined, 56, 56);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF21: number = /* @__PURE__ */ pick(72, undefined, undefined, 72, 72);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF22: number = /* @__PURE__ */ pick(80, undefined, undefined, 80, 80);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF23: number = /* @__PURE__ */ pick(88, undefined, undefined, 88, 88);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF31: number = /* @__PURE__ */ pick(104, undefined, undefined, 104, 104);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF32: number = /* @__PURE__ */ pick(112, undefined, undefined, 112, 112);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF33: number = /* @__PURE__ */ pick(120, undefined, undefined, 120, 120);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF41: number = /* @__PURE__ */ pick(136, undefined, undefined, 136, 136);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF42: number = /* @__PURE__ */ pick(144, undefined, undefined, 144, 144);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_AF43: number = /* @__PURE__ */ pick(152, undefined, undefined, 152, 152);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_CS0: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 0, 0);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_CS1: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32, 32);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_CS2: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 64, 64);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_CS3: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 96, 96);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_CS4: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 128, 128);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_CS5: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 160, 160);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_CS6: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 192, 192);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_CS7: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 224, 224);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS: expedited forwarding, for voice. See ip(7). Linux, FreeBSD, NetBSD only. */
-export const IPTOS_DSCP_EF: number = /* @__PURE__ */ pick(184, undefined, undefined, 184, 184);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS: lower effort. See ip(7). Linux only. */
-export const IPTOS_DSCP_LE: number = /* @__PURE__ */ pick(4);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_DSCP_MASK: number = /* @__PURE__ */ pick(252, undefined, undefined, undefined, 252);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). FreeBSD only. */
-export const IPTOS_DSCP_OFFSET: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). macOS only. */
-export const IPTOS_DSCP_SHIFT: number = /* @__PURE__ */ pick(undefined, 2);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, FreeBSD only. */
-export const IPTOS_DSCP_VA: number = /* @__PURE__ */ pick(176, undefined, undefined, 176);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS: congestion experienced. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_ECN_CE: number = /* @__PURE__ */ pick(3, 3, undefined, 3, 3);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_ECN_ECT0: number = /* @__PURE__ */ pick(2, 2, undefined, 2, 2);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_ECN_ECT1: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS: the bits of explicit congestion notification. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_ECN_MASK: number = /* @__PURE__ */ pick(3, 3, undefined, 3, 3);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). macOS, FreeBSD, NetBSD only. */
-export const IPTOS_ECN_NOTECT: number = /* @__PURE__ */ pick(undefined, 0, undefined, 0, 0);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, NetBSD only. */
-export const IPTOS_ECN_NOT_ECT: number = /* @__PURE__ */ pick(0, undefined, undefined, undefined, 0);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). macOS, NetBSD only. */
-export const IPTOS_ECT: number = /* @__PURE__ */ pick(undefined, 2, undefined, undefined, 2);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux only. */
-export const IPTOS_LOWCOST: number = /* @__PURE__ */ pick(2);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS: low delay. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_LOWDELAY: number = /* @__PURE__ */ pick(16, 16, undefined, 16, 16);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS: low cost. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_MINCOST: number = /* @__PURE__ */ pick(2, 2, undefined, 0, 2);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_PREC_CRITIC_ECP: number = /* @__PURE__ */ pick(160, 160, undefined, 160, 160);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_PREC_FLASH: number = /* @__PURE__ */ pick(96, 96, undefined, 96, 96);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_PREC_FLASHOVERRIDE: number = /* @__PURE__ */ pick(128, 128, undefined, 128, 128);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_PREC_IMMEDIATE: number = /* @__PURE__ */ pick(64, 64, undefined, 64, 64);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_PREC_INTERNETCONTROL: number = /* @__PURE__ */ pick(192, 192, undefined, 192, 192);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux only. */
-export const IPTOS_PREC_MASK: number = /* @__PURE__ */ pick(224);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_PREC_NETCONTROL: number = /* @__PURE__ */ pick(224, 224, undefined, 224, 224);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_PREC_PRIORITY: number = /* @__PURE__ */ pick(32, 32, undefined, 32, 32);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_PREC_ROUTINE: number = /* @__PURE__ */ pick(0, 0, undefined, 0, 0);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS: high reliability. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_RELIABILITY: number = /* @__PURE__ */ pick(4, 4, undefined, 4, 4);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS: high throughput. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IPTOS_THROUGHPUT: number = /* @__PURE__ */ pick(8, 8, undefined, 8, 8);
-
-/** Type of service, DSCP and ECN bits for IP_TOS and IPV6_TCLASS. See ip(7). Linux only. */
-export const IPTOS_TOS_MASK: number = /* @__PURE__ */ pick(30);
+export const IPV6_XFRM_POLICY: number = linux ? 35 : none;
 
 // Internet addresses
 
@@ -3752,22 +3580,16 @@ export const IPTOS_TOS_MASK: number = /* @__PURE__ */ pick(30);
 export const INADDR_ALLHOSTS_GROUP: number = 3758096385;
 
 /** IPv4 address as a number in host byte order. See ip(7). macOS, FreeBSD only. */
-export const INADDR_ALLMDNS_GROUP: number = /* @__PURE__ */ pick(undefined, 3758096635, undefined, 3758096635);
+export const INADDR_ALLMDNS_GROUP: number = darwin || freebsd ? 3758096635 : none;
 
 /** IPv4 address as a number in host byte order. See ip(7). macOS, FreeBSD only. */
-export const INADDR_ALLRPTS_GROUP: number = /* @__PURE__ */ pick(undefined, 3758096406, undefined, 3758096406);
+export const INADDR_ALLRPTS_GROUP: number = darwin || freebsd ? 3758096406 : none;
 
 /** IPv4 address as a number in host byte order: 224.0.0.2, all routers of the local network. See ip(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const INADDR_ALLRTRS_GROUP: number = /* @__PURE__ */ pick(
-  3758096386,
-  3758096386,
-  undefined,
-  3758096386,
-  3758096386,
-);
+export const INADDR_ALLRTRS_GROUP: number = win32 ? none : 3758096386;
 
 /** IPv4 address as a number in host byte order. See ip(7). Linux only. */
-export const INADDR_ALLSNOOPERS_GROUP: number = /* @__PURE__ */ pick(3758096490);
+export const INADDR_ALLSNOOPERS_GROUP: number = linux ? 3758096490 : none;
 
 /** IPv4 address as a number in host byte order: 0.0.0.0, every address of this host. See ip(7). */
 export const INADDR_ANY: number = 0;
@@ -3776,10 +3598,10 @@ export const INADDR_ANY: number = 0;
 export const INADDR_BROADCAST: number = 4294967295;
 
 /** IPv4 address as a number in host byte order. See ip(7). macOS, FreeBSD, NetBSD only. */
-export const INADDR_CARP_GROUP: number = /* @__PURE__ */ pick(undefined, 3758096402, undefined, 3758096402, 3758096402);
+export const INADDR_CARP_GROUP: number = linux || win32 ? none : 3758096402;
 
 /** IPv4 address as a number in host byte order. See ip(7). Linux only. */
-export const INADDR_DUMMY: number = /* @__PURE__ */ pick(3221225480);
+export const INADDR_DUMMY: number = linux ? 3221225480 : none;
 
 /** IPv4 address as a number in host byte order: 127.0.0.1, this host. See ip(7). */
 export const INADDR_LOOPBACK: number = 2130706433;
@@ -3791,7 +3613,7 @@ export const INADDR_MAX_LOCAL_GROUP: number = 3758096639;
 export const INADDR_NONE: number = 4294967295;
 
 /** IPv4 address as a number in host byte order. See ip(7). macOS, FreeBSD only. */
-export const INADDR_PFSYNC_GROUP: number = /* @__PURE__ */ pick(undefined, 3758096624, undefined, 3758096624);
+export const INADDR_PFSYNC_GROUP: number = darwin || freebsd ? 3758096624 : none;
 
 /** IPv4 address as a number in host byte order: 224.0.0.0, the first multicast address. See ip(7). */
 export const INADDR_UNSPEC_GROUP: number = 3758096384;
@@ -3799,6165 +3621,3005 @@ export const INADDR_UNSPEC_GROUP: number = 3758096384;
 // Ports
 
 /** Port number. See ip(7). NetBSD only. */
-export const IPPORT_ANONMAX: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 65535);
+export const IPPORT_ANONMAX: number = netbsd ? 65535 : none;
 
 /** Port number. See ip(7). NetBSD only. */
-export const IPPORT_ANONMIN: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 49152);
+export const IPPORT_ANONMIN: number = netbsd ? 49152 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_BIFFUDP: number = /* @__PURE__ */ pick(512, undefined, 512);
+export const IPPORT_BIFFUDP: number = linux || win32 ? 512 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_CMDSERVER: number = /* @__PURE__ */ pick(514, undefined, 514);
+export const IPPORT_CMDSERVER: number = linux || win32 ? 514 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_DAYTIME: number = /* @__PURE__ */ pick(13, undefined, 13);
+export const IPPORT_DAYTIME: number = linux || win32 ? 13 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_DISCARD: number = /* @__PURE__ */ pick(9, undefined, 9);
+export const IPPORT_DISCARD: number = linux || win32 ? 9 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_ECHO: number = /* @__PURE__ */ pick(7, undefined, 7);
+export const IPPORT_ECHO: number = linux || win32 ? 7 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_EFSSERVER: number = /* @__PURE__ */ pick(520, undefined, 520);
+export const IPPORT_EFSSERVER: number = linux || win32 ? 520 : none;
 
 /** Port number. See ip(7). FreeBSD only. */
-export const IPPORT_EPHEMERALFIRST: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 10000);
+export const IPPORT_EPHEMERALFIRST: number = freebsd ? 10000 : none;
 
 /** Port number. See ip(7). FreeBSD only. */
-export const IPPORT_EPHEMERALLAST: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 65535);
+export const IPPORT_EPHEMERALLAST: number = freebsd ? 65535 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_EXECSERVER: number = /* @__PURE__ */ pick(512, undefined, 512);
+export const IPPORT_EXECSERVER: number = linux || win32 ? 512 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_FINGER: number = /* @__PURE__ */ pick(79, undefined, 79);
+export const IPPORT_FINGER: number = linux || win32 ? 79 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_FTP: number = /* @__PURE__ */ pick(21, undefined, 21);
+export const IPPORT_FTP: number = linux || win32 ? 21 : none;
 
 /** Port number. See ip(7). macOS, FreeBSD only. */
-export const IPPORT_HIFIRSTAUTO: number = /* @__PURE__ */ pick(undefined, 49152, undefined, 49152);
+export const IPPORT_HIFIRSTAUTO: number = darwin || freebsd ? 49152 : none;
 
 /** Port number. See ip(7). macOS, FreeBSD only. */
-export const IPPORT_HILASTAUTO: number = /* @__PURE__ */ pick(undefined, 65535, undefined, 65535);
+export const IPPORT_HILASTAUTO: number = darwin || freebsd ? 65535 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_LOGINSERVER: number = /* @__PURE__ */ pick(513, undefined, 513);
+export const IPPORT_LOGINSERVER: number = linux || win32 ? 513 : none;
 
 /** Port number. See ip(7). FreeBSD only. */
-export const IPPORT_MAX: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 65535);
+export const IPPORT_MAX: number = freebsd ? 65535 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_MTP: number = /* @__PURE__ */ pick(57, undefined, 57);
+export const IPPORT_MTP: number = linux || win32 ? 57 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_NAMESERVER: number = /* @__PURE__ */ pick(42, undefined, 42);
+export const IPPORT_NAMESERVER: number = linux || win32 ? 42 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_NETSTAT: number = /* @__PURE__ */ pick(15, undefined, 15);
+export const IPPORT_NETSTAT: number = linux || win32 ? 15 : none;
 
 /** Port number: ports below are for privileged programs. See ip(7). */
 export const IPPORT_RESERVED: number = 1024;
 
 /** Port number. See ip(7). NetBSD only. */
-export const IPPORT_RESERVEDMAX: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 1023);
+export const IPPORT_RESERVEDMAX: number = netbsd ? 1023 : none;
 
 /** Port number. See ip(7). NetBSD only. */
-export const IPPORT_RESERVEDMIN: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 600);
+export const IPPORT_RESERVEDMIN: number = netbsd ? 600 : none;
 
 /** Port number. See ip(7). macOS, FreeBSD only. */
-export const IPPORT_RESERVEDSTART: number = /* @__PURE__ */ pick(undefined, 600, undefined, 600);
+export const IPPORT_RESERVEDSTART: number = darwin || freebsd ? 600 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_RJE: number = /* @__PURE__ */ pick(77, undefined, 77);
+export const IPPORT_RJE: number = linux || win32 ? 77 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_ROUTESERVER: number = /* @__PURE__ */ pick(520, undefined, 520);
+export const IPPORT_ROUTESERVER: number = linux || win32 ? 520 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_SMTP: number = /* @__PURE__ */ pick(25, undefined, 25);
+export const IPPORT_SMTP: number = linux || win32 ? 25 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_SUPDUP: number = /* @__PURE__ */ pick(95, undefined, 95);
+export const IPPORT_SUPDUP: number = linux || win32 ? 95 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_SYSTAT: number = /* @__PURE__ */ pick(11, undefined, 11);
+export const IPPORT_SYSTAT: number = linux || win32 ? 11 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_TELNET: number = /* @__PURE__ */ pick(23, undefined, 23);
+export const IPPORT_TELNET: number = linux || win32 ? 23 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_TFTP: number = /* @__PURE__ */ pick(69, undefined, 69);
+export const IPPORT_TFTP: number = linux || win32 ? 69 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_TIMESERVER: number = /* @__PURE__ */ pick(37, undefined, 37);
+export const IPPORT_TIMESERVER: number = linux || win32 ? 37 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_TTYLINK: number = /* @__PURE__ */ pick(87, undefined, 87);
+export const IPPORT_TTYLINK: number = linux || win32 ? 87 : none;
 
 /** Port number: ports above are for servers that need no privilege. See ip(7). */
 export const IPPORT_USERRESERVED: number = 5000;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_WHOIS: number = /* @__PURE__ */ pick(43, undefined, 43);
+export const IPPORT_WHOIS: number = linux || win32 ? 43 : none;
 
 /** Port number. See ip(7). Linux, Windows only. */
-export const IPPORT_WHOSERVER: number = /* @__PURE__ */ pick(513, undefined, 513);
+export const IPPORT_WHOSERVER: number = linux || win32 ? 513 : none;
 
 // TCP options
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCPCI_FLAG_LOSSRECOVERY: number = /* @__PURE__ */ pick(undefined, 1);
+export const TCPCI_FLAG_LOSSRECOVERY: number = darwin ? 1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCPCI_FLAG_REORDERING_DETECTED: number = /* @__PURE__ */ pick(undefined, 2);
+export const TCPCI_FLAG_REORDERING_DETECTED: number = darwin ? 2 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCPCI_OPT_ECN: number = /* @__PURE__ */ pick(undefined, 8);
+export const TCPCI_OPT_ECN: number = darwin ? 8 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCPCI_OPT_SACK: number = /* @__PURE__ */ pick(undefined, 2);
+export const TCPCI_OPT_SACK: number = darwin ? 2 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCPCI_OPT_TIMESTAMPS: number = /* @__PURE__ */ pick(undefined, 1);
+export const TCPCI_OPT_TIMESTAMPS: number = darwin ? 1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCPCI_OPT_WSCALE: number = /* @__PURE__ */ pick(undefined, 4);
+export const TCPCI_OPT_WSCALE: number = darwin ? 4 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCPI_OPT_ACE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 64);
+export const TCPI_OPT_ACE: number = freebsd ? 64 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux, FreeBSD, NetBSD only. */
-export const TCPI_OPT_ECN: number = /* @__PURE__ */ pick(8, undefined, undefined, 8, 8);
+export const TCPI_OPT_ECN: number = darwin || win32 ? none : 8;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCPI_OPT_ECN_SEEN: number = /* @__PURE__ */ pick(16);
+export const TCPI_OPT_ECN_SEEN: number = linux ? 16 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux, FreeBSD, NetBSD only. */
-export const TCPI_OPT_SACK: number = /* @__PURE__ */ pick(2, undefined, undefined, 2, 2);
+export const TCPI_OPT_SACK: number = darwin || win32 ? none : 2;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCPI_OPT_SYN_DATA: number = /* @__PURE__ */ pick(32);
+export const TCPI_OPT_SYN_DATA: number = linux ? 32 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCPI_OPT_TFO: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32);
+export const TCPI_OPT_TFO: number = freebsd ? 32 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCPI_OPT_TFO_CHILD: number = /* @__PURE__ */ pick(128);
+export const TCPI_OPT_TFO_CHILD: number = linux ? 128 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux, FreeBSD, NetBSD only. */
-export const TCPI_OPT_TIMESTAMPS: number = /* @__PURE__ */ pick(1, undefined, undefined, 1, 1);
+export const TCPI_OPT_TIMESTAMPS: number = darwin || win32 ? none : 1;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD, NetBSD only. */
-export const TCPI_OPT_TOE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 16, 16);
+export const TCPI_OPT_TOE: number = freebsd || netbsd ? 16 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCPI_OPT_USEC_TS: number = /* @__PURE__ */ pick(64);
+export const TCPI_OPT_USEC_TS: number = linux ? 64 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux, FreeBSD, NetBSD only. */
-export const TCPI_OPT_WSCALE: number = /* @__PURE__ */ pick(4, undefined, undefined, 4, 4);
+export const TCPI_OPT_WSCALE: number = darwin || win32 ? none : 4;
 
 /** TCP option, level IPPROTO_TCP: add a key of RFC 5925's authentication. See tcp(7). Linux only. */
-export const TCP_AO_ADD_KEY: number = /* @__PURE__ */ pick(38);
+export const TCP_AO_ADD_KEY: number = linux ? 38 : none;
 
 /** TCP option, level IPPROTO_TCP: delete a key of RFC 5925's authentication. See tcp(7). Linux only. */
-export const TCP_AO_DEL_KEY: number = /* @__PURE__ */ pick(39);
+export const TCP_AO_DEL_KEY: number = linux ? 39 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_AO_GET_KEYS: number = /* @__PURE__ */ pick(41);
+export const TCP_AO_GET_KEYS: number = linux ? 41 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_AO_INFO: number = /* @__PURE__ */ pick(40);
+export const TCP_AO_INFO: number = linux ? 40 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_AO_KEYF_EXCLUDE_OPT: number = /* @__PURE__ */ pick(2);
+export const TCP_AO_KEYF_EXCLUDE_OPT: number = linux ? 2 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_AO_KEYF_IFINDEX: number = /* @__PURE__ */ pick(1);
+export const TCP_AO_KEYF_IFINDEX: number = linux ? 1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_AO_REPAIR: number = /* @__PURE__ */ pick(42);
+export const TCP_AO_REPAIR: number = linux ? 42 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_ATMARK: number = /* @__PURE__ */ pick(undefined, undefined, 8);
+export const TCP_ATMARK: number = win32 ? 8 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_BSDURGENT: number = /* @__PURE__ */ pick(undefined, undefined, 28672);
+export const TCP_BSDURGENT: number = win32 ? 28672 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_CA_CWR: number = /* @__PURE__ */ pick(2);
+export const TCP_CA_CWR: number = linux ? 2 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_CA_Disorder: number = /* @__PURE__ */ pick(1);
+export const TCP_CA_Disorder: number = linux ? 1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_CA_Loss: number = /* @__PURE__ */ pick(4);
+export const TCP_CA_Loss: number = linux ? 4 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_CA_Open: number = /* @__PURE__ */ pick(0);
+export const TCP_CA_Open: number = linux ? 0 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_CA_Recovery: number = /* @__PURE__ */ pick(3);
+export const TCP_CA_Recovery: number = linux ? 3 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_CCALGOOPT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 65);
+export const TCP_CCALGOOPT: number = freebsd ? 65 : none;
 
 /** TCP option, level IPPROTO_TCP: statistics of the congestion control; read-only. See tcp(7). Linux only. */
-export const TCP_CC_INFO: number = /* @__PURE__ */ pick(26);
+export const TCP_CC_INFO: number = linux ? 26 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_CLOSE: number = /* @__PURE__ */ pick(7);
+export const TCP_CLOSE: number = linux ? 7 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_CLOSE_WAIT: number = /* @__PURE__ */ pick(8);
+export const TCP_CLOSE_WAIT: number = linux ? 8 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_CLOSING: number = /* @__PURE__ */ pick(11);
+export const TCP_CLOSING: number = linux ? 11 : none;
 
 /** TCP option, level IPPROTO_TCP: the count of unread bytes, as ancillary data. See tcp(7). Linux only. */
-export const TCP_CM_INQ: number = /* @__PURE__ */ pick(36);
+export const TCP_CM_INQ: number = linux ? 36 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). NetBSD only. */
-export const TCP_CONGCTL: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 32);
+export const TCP_CONGCTL: number = netbsd ? 32 : none;
 
 /** TCP option, level IPPROTO_TCP: name of the congestion control algorithm. See tcp(7). Linux, FreeBSD only. */
-export const TCP_CONGESTION: number = /* @__PURE__ */ pick(13, undefined, undefined, 64);
+export const TCP_CONGESTION: number = linux ? 13 : freebsd ? 64 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_CONGESTION_ALGORITHM: number = /* @__PURE__ */ pick(undefined, undefined, 12);
+export const TCP_CONGESTION_ALGORITHM: number = win32 ? 12 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCP_CONNECTIONTIMEOUT: number = /* @__PURE__ */ pick(undefined, 32);
+export const TCP_CONNECTIONTIMEOUT: number = darwin ? 32 : none;
 
 /** TCP option, level IPPROTO_TCP: state and statistics of the connection, a struct tcp_connection_info; read-only. See tcp(7). macOS only. */
-export const TCP_CONNECTION_INFO: number = /* @__PURE__ */ pick(undefined, 262);
+export const TCP_CONNECTION_INFO: number = darwin ? 262 : none;
 
 /** TCP option, level IPPROTO_TCP: hold partial segments back until the option is cleared. See tcp(7). Linux only. */
-export const TCP_CORK: number = /* @__PURE__ */ pick(3);
+export const TCP_CORK: number = linux ? 3 : none;
 
 /** TCP option, level IPPROTO_TCP: seconds to wait for data before accept sees a connection. See tcp(7). Linux only. */
-export const TCP_DEFER_ACCEPT: number = /* @__PURE__ */ pick(9);
+export const TCP_DEFER_ACCEPT: number = linux ? 9 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_DELACK: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 72);
+export const TCP_DELACK: number = freebsd ? 72 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_DELACK_MAX_US: number = /* @__PURE__ */ pick(46);
+export const TCP_DELACK_MAX_US: number = linux ? 46 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_DELAY_FIN_ACK: number = /* @__PURE__ */ pick(undefined, undefined, 13);
+export const TCP_DELAY_FIN_ACK: number = win32 ? 13 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCP_ENABLE_ECN: number = /* @__PURE__ */ pick(undefined, 260);
+export const TCP_ENABLE_ECN: number = darwin ? 260 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_ENCAP_ESPINTCP: number = /* @__PURE__ */ pick(7);
+export const TCP_ENCAP_ESPINTCP: number = linux ? 7 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_ESTABLISHED: number = /* @__PURE__ */ pick(1);
+export const TCP_ESTABLISHED: number = linux ? 1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_EXPEDITED_1122: number = /* @__PURE__ */ pick(undefined, undefined, 2);
+export const TCP_EXPEDITED_1122: number = win32 ? 2 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_FAIL_CONNECT_ON_ICMP_ERROR: number = /* @__PURE__ */ pick(undefined, undefined, 18);
+export const TCP_FAIL_CONNECT_ON_ICMP_ERROR: number = win32 ? 18 : none;
 
 /** TCP option, level IPPROTO_TCP: accept, or allow, data with the first segment. See tcp(7). Linux, macOS, Windows, FreeBSD only. */
-export const TCP_FASTOPEN: number = /* @__PURE__ */ pick(23, 261, 15, 1025);
+export const TCP_FASTOPEN: number = linux ? 23 : darwin ? 261 : win32 ? 15 : freebsd ? 1025 : none;
 
 /** TCP option, level IPPROTO_TCP: connect at the first send, with its data. See tcp(7). Linux only. */
-export const TCP_FASTOPEN_CONNECT: number = /* @__PURE__ */ pick(30);
+export const TCP_FASTOPEN_CONNECT: number = linux ? 30 : none;
 
 /** TCP option, level IPPROTO_TCP: keys of the cookies. See tcp(7). Linux only. */
-export const TCP_FASTOPEN_KEY: number = /* @__PURE__ */ pick(33);
+export const TCP_FASTOPEN_KEY: number = linux ? 33 : none;
 
 /** TCP option, level IPPROTO_TCP: need no cookie. See tcp(7). Linux only. */
-export const TCP_FASTOPEN_NO_COOKIE: number = /* @__PURE__ */ pick(34);
+export const TCP_FASTOPEN_NO_COOKIE: number = linux ? 34 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_FIN_WAIT1: number = /* @__PURE__ */ pick(4);
+export const TCP_FIN_WAIT1: number = linux ? 4 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_FIN_WAIT2: number = /* @__PURE__ */ pick(5);
+export const TCP_FIN_WAIT2: number = linux ? 5 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_FUNCTION_ALIAS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 8193);
+export const TCP_FUNCTION_ALIAS: number = freebsd ? 8193 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_FUNCTION_BLK: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 8192);
+export const TCP_FUNCTION_BLK: number = freebsd ? 8192 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_ICMP_ERROR_INFO: number = /* @__PURE__ */ pick(undefined, undefined, 19);
+export const TCP_ICMP_ERROR_INFO: number = win32 ? 19 : none;
 
 /** TCP option, level IPPROTO_TCP: state and statistics of the connection, a struct tcp_info; read-only. See tcp(7). Linux, FreeBSD, NetBSD only. */
-export const TCP_INFO: number = /* @__PURE__ */ pick(11, undefined, undefined, 32, 9);
+export const TCP_INFO: number = linux ? 11 : freebsd ? 32 : netbsd ? 9 : none;
 
 /** TCP option, level IPPROTO_TCP: receive the count of unread bytes as ancillary data. See tcp(7). Linux only. */
-export const TCP_INQ: number = /* @__PURE__ */ pick(36);
+export const TCP_INQ: number = linux ? 36 : none;
 
 /** TCP option, level IPPROTO_TCP: whether the connection is one of multipath TCP; read-only. See tcp(7). Linux only. */
-export const TCP_IS_MPTCP: number = /* @__PURE__ */ pick(43);
+export const TCP_IS_MPTCP: number = linux ? 43 : none;
 
 /** TCP option, level IPPROTO_TCP: seconds of idleness before the first probe. See tcp(7). macOS, Windows only. */
-export const TCP_KEEPALIVE: number = /* @__PURE__ */ pick(undefined, 16, 3);
+export const TCP_KEEPALIVE: number = darwin ? 16 : win32 ? 3 : none;
 
 /** TCP option, level IPPROTO_TCP: unanswered probes before the connection is dropped. See tcp(7). */
-export const TCP_KEEPCNT: number = /* @__PURE__ */ pick(6, 258, 16, 1024, 6);
+export const TCP_KEEPCNT: number = darwin ? 258 : win32 ? 16 : freebsd ? 1024 : 6;
 
 /** TCP option, level IPPROTO_TCP: seconds of idleness before the first probe. See tcp(7). Linux, Windows, FreeBSD, NetBSD only. */
-export const TCP_KEEPIDLE: number = /* @__PURE__ */ pick(4, undefined, 3, 256, 3);
+export const TCP_KEEPIDLE: number = linux ? 4 : darwin ? none : freebsd ? 256 : 3;
 
 /** TCP option, level IPPROTO_TCP: seconds to wait for a connection to be made. See tcp(7). FreeBSD, NetBSD only. */
-export const TCP_KEEPINIT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 128, 7);
+export const TCP_KEEPINIT: number = freebsd ? 128 : netbsd ? 7 : none;
 
 /** TCP option, level IPPROTO_TCP: seconds between probes. See tcp(7). */
-export const TCP_KEEPINTVL: number = /* @__PURE__ */ pick(5, 257, 17, 512, 5);
+export const TCP_KEEPINTVL: number = darwin ? 257 : win32 ? 17 : freebsd ? 512 : 5;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_LAST_ACK: number = /* @__PURE__ */ pick(9);
+export const TCP_LAST_ACK: number = linux ? 9 : none;
 
 /** TCP option, level IPPROTO_TCP: seconds an orphan stays in FIN_WAIT2. See tcp(7). Linux only. */
-export const TCP_LINGER2: number = /* @__PURE__ */ pick(8);
+export const TCP_LINGER2: number = linux ? 8 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_LISTEN: number = /* @__PURE__ */ pick(10);
+export const TCP_LISTEN: number = linux ? 10 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). NetBSD only. */
-export const TCP_MAXBURST: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 4);
+export const TCP_MAXBURST: number = netbsd ? 4 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_MAXRT: number = /* @__PURE__ */ pick(undefined, undefined, 5);
+export const TCP_MAXRT: number = win32 ? 5 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_MAXRTMS: number = /* @__PURE__ */ pick(undefined, undefined, 14);
+export const TCP_MAXRTMS: number = win32 ? 14 : none;
 
 /** TCP option, level IPPROTO_TCP: largest segment. See tcp(7). */
-export const TCP_MAXSEG: number = /* @__PURE__ */ pick(2, 2, 4, 2, 2);
+export const TCP_MAXSEG: number = win32 ? 4 : 2;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_MAXUNACKTIME: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 68);
+export const TCP_MAXUNACKTIME: number = freebsd ? 68 : none;
 
 /** TCP option, level IPPROTO_TCP: key of RFC 2385's signatures. See tcp(7). Linux, FreeBSD, NetBSD only. */
-export const TCP_MD5SIG: number = /* @__PURE__ */ pick(14, undefined, undefined, 16, 16);
+export const TCP_MD5SIG: number = linux ? 14 : darwin || win32 ? none : 16;
 
 /** TCP option, level IPPROTO_TCP: key of RFC 2385's signatures, with a prefix of addresses. See tcp(7). Linux only. */
-export const TCP_MD5SIG_EXT: number = /* @__PURE__ */ pick(32);
+export const TCP_MD5SIG_EXT: number = linux ? 32 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_MD5SIG_FLAG_IFINDEX: number = /* @__PURE__ */ pick(2);
+export const TCP_MD5SIG_FLAG_IFINDEX: number = linux ? 2 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_MD5SIG_FLAG_PREFIX: number = /* @__PURE__ */ pick(1);
+export const TCP_MD5SIG_FLAG_PREFIX: number = linux ? 1 : none;
 
 /** TCP option, level IPPROTO_TCP: send small segments at once. See tcp(7). */
 export const TCP_NODELAY: number = 1;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS, FreeBSD only. */
-export const TCP_NOOPT: number = /* @__PURE__ */ pick(undefined, 8, undefined, 8);
+export const TCP_NOOPT: number = darwin || freebsd ? 8 : none;
 
 /** TCP option, level IPPROTO_TCP: hold partial segments back until the option is cleared. See tcp(7). macOS, FreeBSD only. */
-export const TCP_NOPUSH: number = /* @__PURE__ */ pick(undefined, 4, undefined, 4);
+export const TCP_NOPUSH: number = darwin || freebsd ? 4 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_NOSYNRETRIES: number = /* @__PURE__ */ pick(undefined, undefined, 9);
+export const TCP_NOSYNRETRIES: number = win32 ? 9 : none;
 
 /** TCP option, level IPPROTO_TCP: unsent bytes above which the socket is not writable. See tcp(7). Linux, macOS only. */
-export const TCP_NOTSENT_LOWAT: number = /* @__PURE__ */ pick(25, 513);
+export const TCP_NOTSENT_LOWAT: number = linux ? 25 : darwin ? 513 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_NOURG: number = /* @__PURE__ */ pick(undefined, undefined, 7);
+export const TCP_NOURG: number = win32 ? 7 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_NO_QUEUE: number = /* @__PURE__ */ pick(0);
+export const TCP_NO_QUEUE: number = linux ? 0 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_PACING_RATE_CAP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1131);
+export const TCP_PACING_RATE_CAP: number = freebsd ? 1131 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_QUEUE_SEQ: number = /* @__PURE__ */ pick(21);
+export const TCP_QUEUE_SEQ: number = linux ? 21 : none;
 
 /** TCP option, level IPPROTO_TCP: acknowledge at once; on Windows the request SIO_TCP_SET_ACK_FREQUENCY. See tcp(7). Linux, Windows only. */
-export const TCP_QUICKACK: number = /* @__PURE__ */ pick(12, undefined, 2550136855);
+export const TCP_QUICKACK: number = linux ? 12 : win32 ? 2550136855 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_RECEIVE_ZEROCOPY_FLAG_TLB_CLEAN_HINT: number = /* @__PURE__ */ pick(1);
+export const TCP_RECEIVE_ZEROCOPY_FLAG_TLB_CLEAN_HINT: number = linux ? 1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_RECV_QUEUE: number = /* @__PURE__ */ pick(1);
+export const TCP_RECV_QUEUE: number = linux ? 1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_REMOTE_UDP_ENCAPS_PORT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 71);
+export const TCP_REMOTE_UDP_ENCAPS_PORT: number = freebsd ? 71 : none;
 
 /** TCP option, level IPPROTO_TCP: take or restore the connection's state. See tcp(7). Linux only. */
-export const TCP_REPAIR: number = /* @__PURE__ */ pick(19);
+export const TCP_REPAIR: number = linux ? 19 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_REPAIR_OFF: number = /* @__PURE__ */ pick(0);
+export const TCP_REPAIR_OFF: number = linux ? 0 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_REPAIR_OFF_NO_WP: number = /* @__PURE__ */ pick(-1);
+export const TCP_REPAIR_OFF_NO_WP: number = linux ? -1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_REPAIR_ON: number = /* @__PURE__ */ pick(1);
+export const TCP_REPAIR_ON: number = linux ? 1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_REPAIR_OPTIONS: number = /* @__PURE__ */ pick(22);
+export const TCP_REPAIR_OPTIONS: number = linux ? 22 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_REPAIR_QUEUE: number = /* @__PURE__ */ pick(20);
+export const TCP_REPAIR_QUEUE: number = linux ? 20 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_REPAIR_WINDOW: number = /* @__PURE__ */ pick(29);
+export const TCP_REPAIR_WINDOW: number = linux ? 29 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_REUSPORT_LB_NUMA: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1026);
+export const TCP_REUSPORT_LB_NUMA: number = freebsd ? 1026 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_REUSPORT_LB_NUMA_CURDOM: number = /* @__PURE__ */ pick(undefined, undefined, undefined, -1);
+export const TCP_REUSPORT_LB_NUMA_CURDOM: number = freebsd ? -1 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_REUSPORT_LB_NUMA_NODOM: number = /* @__PURE__ */ pick(undefined, undefined, undefined, -2);
+export const TCP_REUSPORT_LB_NUMA_NODOM: number = freebsd ? -2 : none;
 
 /** TCP option, level IPPROTO_TCP: longest retransmission timeout in milliseconds. See tcp(7). Linux only. */
-export const TCP_RTO_MAX_MS: number = /* @__PURE__ */ pick(44);
+export const TCP_RTO_MAX_MS: number = linux ? 44 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_RTO_MIN_US: number = /* @__PURE__ */ pick(45);
+export const TCP_RTO_MIN_US: number = linux ? 45 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCP_RXT_CONNDROPTIME: number = /* @__PURE__ */ pick(undefined, 128);
+export const TCP_RXT_CONNDROPTIME: number = darwin ? 128 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCP_RXT_FINDROP: number = /* @__PURE__ */ pick(undefined, 256);
+export const TCP_RXT_FINDROP: number = darwin ? 256 : none;
 
 /** TCP option, level IPPROTO_TCP: the headers of the first segment. See tcp(7). Linux only. */
-export const TCP_SAVED_SYN: number = /* @__PURE__ */ pick(28);
+export const TCP_SAVED_SYN: number = linux ? 28 : none;
 
 /** TCP option, level IPPROTO_TCP: keep the headers of the first segment. See tcp(7). Linux only. */
-export const TCP_SAVE_SYN: number = /* @__PURE__ */ pick(27);
+export const TCP_SAVE_SYN: number = linux ? 27 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
-export const TCP_SENDMOREACKS: number = /* @__PURE__ */ pick(undefined, 259);
+export const TCP_SENDMOREACKS: number = darwin ? 259 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Linux only. */
-export const TCP_SEND_QUEUE: number = /* @__PURE__ */ pick(2);
+export const TCP_SEND_QUEUE: number = linux ? 2 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). FreeBSD only. */
-export const TCP_STATS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 33);
+export const TCP_STATS: number = freebsd ? 33 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_STDURG: number = /* @__PURE__ */ pick(undefined, undefined, 6);
+export const TCP_STDURG: number = win32 ? 6 : none;
 
 /** TCP option, level IPPROTO_TCP: connection attempts before connect fails. See tcp(7). Linux only. */
-export const TCP_SYNCNT: number = /* @__PURE__ */ pick(7);
+export const TCP_SYNCNT: number = linux ? 7 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_SYN_RECV: number = /* @__PURE__ */ pick(3);
+export const TCP_SYN_RECV: number = linux ? 3 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_SYN_SENT: number = /* @__PURE__ */ pick(2);
+export const TCP_SYN_SENT: number = linux ? 2 : none;
 
 /** TCP option, level IPPROTO_TCP: fast retransmission for thin streams; no effect since Linux 4.11. See tcp(7). Linux only. */
-export const TCP_THIN_DUPACK: number = /* @__PURE__ */ pick(17);
+export const TCP_THIN_DUPACK: number = linux ? 17 : none;
 
 /** TCP option, level IPPROTO_TCP: no exponential back-off for thin streams. See tcp(7). Linux only. */
-export const TCP_THIN_LINEAR_TIMEOUTS: number = /* @__PURE__ */ pick(16);
+export const TCP_THIN_LINEAR_TIMEOUTS: number = linux ? 16 : none;
 
 /** TCP option, level IPPROTO_TCP: the connection's timestamp clock. See tcp(7). Linux only. */
-export const TCP_TIMESTAMP: number = /* @__PURE__ */ pick(24);
+export const TCP_TIMESTAMP: number = linux ? 24 : none;
 
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
-export const TCP_TIMESTAMPS: number = /* @__PURE__ */ pick(undefined, undefined, 10);
+export const TCP_TIMESTAMPS: number = win32 ? 10 : none;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
-export const TCP_TIME_WAIT: number = /* @__PURE__ */ pick(6);
+export const TCP_TIME_WAIT: number = linux ? 6 : none;
 
 /** TCP option, level IPPROTO_TCP: microseconds to delay what is sent. See tcp(7). Linux only. */
-export const TCP_TX_DELAY: number = /* @__PURE__ */ pick(37);
+export const TCP_TX_DELAY: number = linux ? 37 : none;
 
 /** TCP option, level IPPROTO_TCP: name of a protocol on top, such as "tls". See tcp(7). Linux only. */
-export const TCP_ULP: number = /* @__PURE__ */ pick(31);
+export const TCP_ULP: number = linux ? 31 : none;
 
 /** TCP option, level IPPROTO_TCP: milliseconds data may stay unacknowledged. See tcp(7). Linux only. */
-export const TCP_USER_TIMEOUT: number = /* @__PURE__ */ pick(18);
+export const TCP_USER_TIMEOUT: number = linux ? 18 : none;
 
 /** TCP option, level IPPROTO_TCP: largest window to offer. See tcp(7). Linux only. */
-export const TCP_WINDOW_CLAMP: number = /* @__PURE__ */ pick(10);
+export const TCP_WINDOW_CLAMP: number = linux ? 10 : none;
 
 /** TCP option, level IPPROTO_TCP: map received pages into memory. See tcp(7). Linux only. */
-export const TCP_ZEROCOPY_RECEIVE: number = /* @__PURE__ */ pick(35);
+export const TCP_ZEROCOPY_RECEIVE: number = linux ? 35 : none;
 
 // UDP options
 
 /** UDP option, level IPPROTO_UDP: fewest bytes the checksum must cover on arrival, level IPPROTO_UDPLITE. See udplite(7). Linux, FreeBSD only. */
-export const UDPLITE_RECV_CSCOV: number = /* @__PURE__ */ pick(11, undefined, undefined, 4);
+export const UDPLITE_RECV_CSCOV: number = linux ? 11 : freebsd ? 4 : none;
 
 /** UDP option, level IPPROTO_UDP: bytes the checksum covers when sending, level IPPROTO_UDPLITE. See udplite(7). Linux, FreeBSD only. */
-export const UDPLITE_SEND_CSCOV: number = /* @__PURE__ */ pick(10, undefined, undefined, 2);
+export const UDPLITE_SEND_CSCOV: number = linux ? 10 : freebsd ? 2 : none;
 
 /** UDP option, level IPPROTO_UDP. See udp(7). Windows only. */
-export const UDP_CHECKSUM_COVERAGE: number = /* @__PURE__ */ pick(undefined, undefined, 20);
+export const UDP_CHECKSUM_COVERAGE: number = win32 ? 20 : none;
 
 /** UDP option, level IPPROTO_UDP: size of each datagram received at once, as ancillary data. See udp(7). Windows only. */
-export const UDP_COALESCED_INFO: number = /* @__PURE__ */ pick(undefined, undefined, 3);
+export const UDP_COALESCED_INFO: number = win32 ? 3 : none;
 
 /** UDP option, level IPPROTO_UDP: gather data into one datagram until the option is cleared. See udp(7). Linux only. */
-export const UDP_CORK: number = /* @__PURE__ */ pick(1);
+export const UDP_CORK: number = linux ? 1 : none;
 
 /** UDP option, level IPPROTO_UDP: which protocol the datagrams wrap. See udp(7). Linux, FreeBSD, NetBSD only. */
-export const UDP_ENCAP: number = /* @__PURE__ */ pick(100, undefined, undefined, 1, 100);
+export const UDP_ENCAP: number = linux || netbsd ? 100 : freebsd ? 1 : none;
 
 /** UDP option, level IPPROTO_UDP: IPsec. See udp(7). Linux, FreeBSD, NetBSD only. */
-export const UDP_ENCAP_ESPINUDP: number = /* @__PURE__ */ pick(2, undefined, undefined, 2, 2);
+export const UDP_ENCAP_ESPINUDP: number = darwin || win32 ? none : 2;
 
 /** UDP option, level IPPROTO_UDP. See udp(7). Linux, FreeBSD, NetBSD only. */
-export const UDP_ENCAP_ESPINUDP_NON_IKE: number = /* @__PURE__ */ pick(1, undefined, undefined, 1, 1);
+export const UDP_ENCAP_ESPINUDP_NON_IKE: number = darwin || win32 ? none : 1;
 
 /** UDP option, level IPPROTO_UDP. See udp(7). Linux only. */
-export const UDP_ENCAP_GTP0: number = /* @__PURE__ */ pick(4);
+export const UDP_ENCAP_GTP0: number = linux ? 4 : none;
 
 /** UDP option, level IPPROTO_UDP. See udp(7). Linux only. */
-export const UDP_ENCAP_GTP1U: number = /* @__PURE__ */ pick(5);
+export const UDP_ENCAP_GTP1U: number = linux ? 5 : none;
 
 /** UDP option, level IPPROTO_UDP: layer 2 tunnels. See udp(7). Linux only. */
-export const UDP_ENCAP_L2TPINUDP: number = /* @__PURE__ */ pick(3);
+export const UDP_ENCAP_L2TPINUDP: number = linux ? 3 : none;
 
 /** UDP option, level IPPROTO_UDP. See udp(7). Linux only. */
-export const UDP_ENCAP_OVPNINUDP: number = /* @__PURE__ */ pick(8);
+export const UDP_ENCAP_OVPNINUDP: number = linux ? 8 : none;
 
 /** UDP option, level IPPROTO_UDP. See udp(7). Linux only. */
-export const UDP_ENCAP_RXRPC: number = /* @__PURE__ */ pick(6);
+export const UDP_ENCAP_RXRPC: number = linux ? 6 : none;
 
 /** UDP option, level IPPROTO_UDP: receive several datagrams at once, their size as ancillary data. See udp(7). Linux only. */
-export const UDP_GRO: number = /* @__PURE__ */ pick(104);
+export const UDP_GRO: number = linux ? 104 : none;
 
 /** UDP option, level IPPROTO_UDP. See udp(7). Windows only. */
-export const UDP_NOCHECKSUM: number = /* @__PURE__ */ pick(undefined, undefined, 1);
+export const UDP_NOCHECKSUM: number = win32 ? 1 : none;
 
 /** UDP option, level IPPROTO_UDP. See udp(7). macOS only. */
-export const UDP_NOCKSUM: number = /* @__PURE__ */ pick(undefined, 1);
+export const UDP_NOCKSUM: number = darwin ? 1 : none;
 
 /** UDP option, level IPPROTO_UDP: accept IPv6 datagrams without checksum. See udp(7). Linux only. */
-export const UDP_NO_CHECK6_RX: number = /* @__PURE__ */ pick(102);
+export const UDP_NO_CHECK6_RX: number = linux ? 102 : none;
 
 /** UDP option, level IPPROTO_UDP: send IPv6 datagrams without checksum. See udp(7). Linux only. */
-export const UDP_NO_CHECK6_TX: number = /* @__PURE__ */ pick(101);
+export const UDP_NO_CHECK6_TX: number = linux ? 101 : none;
 
 /** UDP option, level IPPROTO_UDP: most bytes of datagrams received at once. See udp(7). Windows only. */
-export const UDP_RECV_MAX_COALESCED_SIZE: number = /* @__PURE__ */ pick(undefined, undefined, 3);
+export const UDP_RECV_MAX_COALESCED_SIZE: number = win32 ? 3 : none;
 
 /** UDP option, level IPPROTO_UDP: bytes of each datagram one send is cut into. See udp(7). Linux only. */
-export const UDP_SEGMENT: number = /* @__PURE__ */ pick(103);
+export const UDP_SEGMENT: number = linux ? 103 : none;
 
 /** UDP option, level IPPROTO_UDP: bytes of each datagram one send is cut into. See udp(7). Windows only. */
-export const UDP_SEND_MSG_SIZE: number = /* @__PURE__ */ pick(undefined, undefined, 2);
-
-// SCTP
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ABORT: number = /* @__PURE__ */ pick(4, undefined, undefined, 512, 32768);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
-export const SCTP_ABORT_ASSOCIATION: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 6, 6);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_ACCEPT_ZERO_CHECKSUM: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 51);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ACTIVE: number = /* @__PURE__ */ pick(2, undefined, undefined, 1, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ADAPTATION_INDICATION: number = /* @__PURE__ */ pick(32775, undefined, undefined, 6);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ADAPTATION_LAYER: number = /* @__PURE__ */ pick(7, undefined, undefined, 8);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ADDR_ADDED: number = /* @__PURE__ */ pick(3, undefined, undefined, 4, 4);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ADDR_AVAILABLE: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ADDR_CONFIRMED: number = /* @__PURE__ */ pick(5, undefined, undefined, 6, 6);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ADDR_MADE_PRIM: number = /* @__PURE__ */ pick(4, undefined, undefined, 5, 5);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ADDR_OVER: number = /* @__PURE__ */ pick(2, undefined, undefined, 2048, 16384);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_ADDR_POTENTIALLY_FAILED: number = /* @__PURE__ */ pick(6);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ADDR_REMOVED: number = /* @__PURE__ */ pick(2, undefined, undefined, 3, 3);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ADDR_UNREACHABLE: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ADD_STREAMS: number = /* @__PURE__ */ pick(121, undefined, undefined, 2307);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ALL_ASSOC: number = /* @__PURE__ */ pick(2, undefined, undefined, 2, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ASCONF_SUPPORTED: number = /* @__PURE__ */ pick(128, undefined, undefined, 40);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ASSOCINFO: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 3);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_ASSOC_CHANGE: number = /* @__PURE__ */ pick(32769, undefined, undefined, 1, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_ASSOC_CHANGE_DENIED: number = /* @__PURE__ */ pick(4);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_ASSOC_CHANGE_FAILED: number = /* @__PURE__ */ pick(8);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ASSOC_RESET_DENIED: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ASSOC_RESET_EVENT: number = /* @__PURE__ */ pick(32779, undefined, undefined, 12);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ASSOC_RESET_FAILED: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_AUTHENTICATION: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 15);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_AUTHENTICATION_EVENT: number = /* @__PURE__ */ pick(32776, undefined, undefined, 8, 9);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_AUTHENTICATION_INDICATION: number = /* @__PURE__ */ pick(32776);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_AUTHINFO: number = /* @__PURE__ */ pick(6, undefined, undefined, 8, 8);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_ACTIVE_KEY: number = /* @__PURE__ */ pick(24, undefined, undefined, 21);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_CHUNK: number = /* @__PURE__ */ pick(21, undefined, undefined, 18);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_DEACTIVATE_KEY: number = /* @__PURE__ */ pick(35, undefined, undefined, 29);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_DELETE_KEY: number = /* @__PURE__ */ pick(25, undefined, undefined, 22);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_FREE_KEY: number = /* @__PURE__ */ pick(1, undefined, undefined, 3);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_HMAC_ID_SHA1: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_HMAC_ID_SHA256: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_KEY: number = /* @__PURE__ */ pick(23, undefined, undefined, 19);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_NEWKEY: number = /* @__PURE__ */ pick(0, undefined, undefined, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_NO_AUTH: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_AUTH_SUPPORTED: number = /* @__PURE__ */ pick(129, undefined, undefined, 39);
-
-/** SCTP option, event, flag or state: seconds of idleness before an association is closed. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_AUTOCLOSE: number = /* @__PURE__ */ pick(4, undefined, undefined, 5, 5);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_AUTO_ASCONF: number = /* @__PURE__ */ pick(30, undefined, undefined, 24, 27);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_BINDX_ADD_ADDR: number = /* @__PURE__ */ pick(1, undefined, undefined, 32769, 18);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_BINDX_REM_ADDR: number = /* @__PURE__ */ pick(2, undefined, undefined, 32770, 19);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_CANT_STR_ASSOC: number = /* @__PURE__ */ pick(4, undefined, undefined, 5, 5);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_COMM_LOST: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_COMM_UP: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
-export const SCTP_CONNECT_X: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32775, 30);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
-export const SCTP_CONNECT_X_COMPLETE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32777, 33);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
-export const SCTP_CONNECT_X_DELAYED: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32776, 32);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_CONTEXT: number = /* @__PURE__ */ pick(17, undefined, undefined, 26);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_CURRENT_ASSOC: number = /* @__PURE__ */ pick(1, undefined, undefined, 1, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_DATA_IO_EVENT: number = /* @__PURE__ */ pick(32768);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_DATA_SENT: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_DATA_UNSENT: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_DEFAULT_PRINFO: number = /* @__PURE__ */ pick(114, undefined, undefined, 34);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_DEFAULT_SEND_PARAM: number = /* @__PURE__ */ pick(10, undefined, undefined, 11, 24);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_DEFAULT_SNDINFO: number = /* @__PURE__ */ pick(34, undefined, undefined, 33);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_DELAYED_ACK: number = /* @__PURE__ */ pick(16);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, NetBSD only. */
-export const SCTP_DELAYED_ACK_TIME: number = /* @__PURE__ */ pick(16, undefined, undefined, undefined, 36);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_DELAYED_SACK: number = /* @__PURE__ */ pick(16, undefined, undefined, 15);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_DISABLE_FRAGMENTS: number = /* @__PURE__ */ pick(8, undefined, undefined, 9, 17);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_DSTADDRV4: number = /* @__PURE__ */ pick(7, undefined, undefined, 9, 9);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_DSTADDRV6: number = /* @__PURE__ */ pick(8, undefined, undefined, 10, 10);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ECN_SUPPORTED: number = /* @__PURE__ */ pick(130, undefined, undefined, 37);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ENABLE_CHANGE_ASSOC_REQ: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ENABLE_RESET_ASSOC_REQ: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ENABLE_RESET_STREAM_REQ: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_ENABLE_STREAM_RESET: number = /* @__PURE__ */ pick(118, undefined, undefined, 2304);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_ENABLE_STRRESET_MASK: number = /* @__PURE__ */ pick(7);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_ENABLE_VALUE_MASK: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 7);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_EOF: number = /* @__PURE__ */ pick(512, undefined, undefined, 256, 4096);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_EOR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 8192);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_EVENT: number = /* @__PURE__ */ pick(127, undefined, undefined, 30);
-
-/** SCTP option, event, flag or state: which notifications to receive. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_EVENTS: number = /* @__PURE__ */ pick(11, undefined, undefined, 12, 10);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_EXPLICIT_EOR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 27);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_EXPOSE_PF_STATE: number = /* @__PURE__ */ pick(131);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_EXPOSE_POTENTIALLY_FAILED_STATE: number = /* @__PURE__ */ pick(131);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_FRAGMENT_INTERLEAVE: number = /* @__PURE__ */ pick(18, undefined, undefined, 16);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_FUTURE_ASSOC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_GET_ASSOC_ID_LIST: number = /* @__PURE__ */ pick(29, undefined, undefined, 261);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_GET_ASSOC_NUMBER: number = /* @__PURE__ */ pick(28, undefined, undefined, 260);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_GET_ASSOC_STATS: number = /* @__PURE__ */ pick(112);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
-export const SCTP_GET_LOCAL_ADDRESSES: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32772, 14);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_GET_LOCAL_ADDRS: number = /* @__PURE__ */ pick(109);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
-export const SCTP_GET_PEER_ADDRESSES: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32771, 13);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_GET_PEER_ADDRS: number = /* @__PURE__ */ pick(108);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_GET_PEER_ADDR_INFO: number = /* @__PURE__ */ pick(15, undefined, undefined, 257, 12);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_HMAC_IDENT: number = /* @__PURE__ */ pick(22, undefined, undefined, 20);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_INACTIVE: number = /* @__PURE__ */ pick(0, undefined, undefined, 2, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_INIT: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
-
-/** SCTP option, event, flag or state: streams and attempts of a new association. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_INITMSG: number = /* @__PURE__ */ pick(2, undefined, undefined, 3, 4);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_INTERLEAVING_SUPPORTED: number = /* @__PURE__ */ pick(125, undefined, undefined, 4614);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_I_WANT_MAPPED_V4_ADDR: number = /* @__PURE__ */ pick(12, undefined, undefined, 13, 21);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_LOCAL_AUTH_CHUNKS: number = /* @__PURE__ */ pick(27, undefined, undefined, 259);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
-export const SCTP_MAXBURST: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 25, 28);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_MAXSEG: number = /* @__PURE__ */ pick(13, undefined, undefined, 14, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_MAX_BURST: number = /* @__PURE__ */ pick(20, undefined, undefined, 25);
-
-/** SCTP option, event, flag or state: send small messages at once. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_NODELAY: number = /* @__PURE__ */ pick(3, undefined, undefined, 4, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_NOTIFICATION: number = /* @__PURE__ */ pick(32768, undefined, undefined, 16);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_NOTIFICATIONS_STOPPED_EVENT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 11);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_NRSACK_SUPPORTED: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 48);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_NXTINFO: number = /* @__PURE__ */ pick(4, undefined, undefined, 6, 6);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_PARTIAL_DELIVERY_ABORTED: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_PARTIAL_DELIVERY_EVENT: number = /* @__PURE__ */ pick(32774, undefined, undefined, 7, 7);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PARTIAL_DELIVERY_POINT: number = /* @__PURE__ */ pick(19, undefined, undefined, 17);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_PEELOFF: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 32778);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_PEER_ADDR_CHANGE: number = /* @__PURE__ */ pick(32770, undefined, undefined, 2, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_PEER_ADDR_PARAMS: number = /* @__PURE__ */ pick(9, undefined, undefined, 10, 11);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PEER_ADDR_THLDS: number = /* @__PURE__ */ pick(31, undefined, undefined, 35);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_PEER_ADDR_THLDS_V2: number = /* @__PURE__ */ pick(37);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PEER_AUTH_CHUNKS: number = /* @__PURE__ */ pick(26, undefined, undefined, 258);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_PKTDROP_SUPPORTED: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 49);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_PLPMTUD_PROBE_INTERVAL: number = /* @__PURE__ */ pick(133);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_PLUGGABLE_CC: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4610);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD only. */
-export const SCTP_PLUGGABLE_SS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4611);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_POTENTIALLY_FAILED: number = /* @__PURE__ */ pick(1);
-
-/** SCTP option, event, flag or state: the peer's primary address. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_PRIMARY_ADDR: number = /* @__PURE__ */ pick(6, undefined, undefined, 7, 7);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_PRINFO: number = /* @__PURE__ */ pick(5, undefined, undefined, 7, 7);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PR_ASSOC_STATUS: number = /* @__PURE__ */ pick(115, undefined, undefined, 264);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PR_SCTP_ALL: number = /* @__PURE__ */ pick(128, undefined, undefined, 15);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
-export const SCTP_PR_SCTP_BUF: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2, 2048);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_PR_SCTP_MASK: number = /* @__PURE__ */ pick(48);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PR_SCTP_MAX: number = /* @__PURE__ */ pick(48, undefined, undefined, 3);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PR_SCTP_NONE: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PR_SCTP_PRIO: number = /* @__PURE__ */ pick(48, undefined, undefined, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PR_SCTP_RTX: number = /* @__PURE__ */ pick(32, undefined, undefined, 3);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_PR_SCTP_TTL: number = /* @__PURE__ */ pick(16, undefined, undefined, 1, 1024);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PR_STREAM_STATUS: number = /* @__PURE__ */ pick(116, undefined, undefined, 263);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_PR_SUPPORTED: number = /* @__PURE__ */ pick(113, undefined, undefined, 38);
-
-/** SCTP option, event, flag or state: ancillary data about a message received. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_RCVINFO: number = /* @__PURE__ */ pick(3, undefined, undefined, 5, 5);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_RECONFIG_SUPPORTED: number = /* @__PURE__ */ pick(117, undefined, undefined, 41);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_RECVNXTINFO: number = /* @__PURE__ */ pick(33, undefined, undefined, 32);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_RECVRCVINFO: number = /* @__PURE__ */ pick(32, undefined, undefined, 31);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_REMOTE_ERROR: number = /* @__PURE__ */ pick(32772, undefined, undefined, 3, 3);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_REMOTE_UDP_ENCAPS_PORT: number = /* @__PURE__ */ pick(132, undefined, undefined, 36);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_RESET_ASSOC: number = /* @__PURE__ */ pick(120, undefined, undefined, 2306);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_RESET_STREAMS: number = /* @__PURE__ */ pick(119, undefined, undefined, 2305, 31);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_RESTART: number = /* @__PURE__ */ pick(2, undefined, undefined, 3, 3);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_REUSE_PORT: number = /* @__PURE__ */ pick(36, undefined, undefined, 28);
-
-/** SCTP option, event, flag or state: retransmission timeouts. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_RTOINFO: number = /* @__PURE__ */ pick(0, undefined, undefined, 1, 26);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_SACK_IMMEDIATELY: number = /* @__PURE__ */ pick(8, undefined, undefined, 16384);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_SENDALL: number = /* @__PURE__ */ pick(64, undefined, undefined, 4096, 512);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_SENDER_DRY_EVENT: number = /* @__PURE__ */ pick(32777, undefined, undefined, 10);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_SENDMSG_CONNECT: number = /* @__PURE__ */ pick(126);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_SEND_FAILED: number = /* @__PURE__ */ pick(32771, undefined, undefined, 4, 4);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_SEND_FAILED_EVENT: number = /* @__PURE__ */ pick(32781, undefined, undefined, 14);
-
-/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
-export const SCTP_SET_AUTH_CHUNKS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 259);
-
-/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
-export const SCTP_SET_AUTH_SECRET: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 258);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_SET_PEER_PRIMARY_ADDR: number = /* @__PURE__ */ pick(5, undefined, undefined, 6, 6);
-
-/** SCTP option, event, flag or state. See sctp(7). FreeBSD, NetBSD only. */
-export const SCTP_SHUTDOWN: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 7, 7);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_SHUTDOWN_COMP: number = /* @__PURE__ */ pick(3, undefined, undefined, 4, 4);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_SHUTDOWN_EVENT: number = /* @__PURE__ */ pick(32773, undefined, undefined, 5, 5);
-
-/** SCTP option, event, flag or state: ancillary data about a message to send. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_SNDINFO: number = /* @__PURE__ */ pick(2, undefined, undefined, 4, 4);
-
-/** SCTP option, event, flag or state: ancillary data about a message. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_SNDRCV: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_SOCKOPT_BINDX_ADD: number = /* @__PURE__ */ pick(100);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_SOCKOPT_BINDX_REM: number = /* @__PURE__ */ pick(101);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_SOCKOPT_CONNECTX: number = /* @__PURE__ */ pick(110);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_SOCKOPT_CONNECTX3: number = /* @__PURE__ */ pick(111);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_SOCKOPT_CONNECTX_OLD: number = /* @__PURE__ */ pick(107);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_SOCKOPT_PEELOFF: number = /* @__PURE__ */ pick(102);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux only. */
-export const SCTP_SOCKOPT_PEELOFF_FLAGS: number = /* @__PURE__ */ pick(122);
-
-/** SCTP option, event, flag or state: state of the association. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_STATUS: number = /* @__PURE__ */ pick(14, undefined, undefined, 256, 8);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_STREAM_CHANGE_DENIED: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_STREAM_CHANGE_EVENT: number = /* @__PURE__ */ pick(32780, undefined, undefined, 13);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_STREAM_CHANGE_FAILED: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_STREAM_RESET_DENIED: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_STREAM_RESET_EVENT: number = /* @__PURE__ */ pick(32778, undefined, undefined, 9, 8);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_STREAM_RESET_FAILED: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_STREAM_SCHEDULER: number = /* @__PURE__ */ pick(123, undefined, undefined, 4611);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD only. */
-export const SCTP_STREAM_SCHEDULER_VALUE: number = /* @__PURE__ */ pick(124, undefined, undefined, 4612);
-
-/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
-export const SCTP_STRRESET_ALL_STREAMS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 4);
-
-/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
-export const SCTP_STRRESET_INBOUND_STR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 1);
-
-/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
-export const SCTP_STRRESET_OUTBOUND_STR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 2);
-
-/** SCTP option, event, flag or state. See sctp(7). NetBSD only. */
-export const SCTP_STRRESET_STREAM_LIST: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 8);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_UNCONFIRMED: number = /* @__PURE__ */ pick(3, undefined, undefined, 512, 512);
-
-/** SCTP option, event, flag or state. See sctp(7). Linux, FreeBSD, NetBSD only. */
-export const SCTP_UNORDERED: number = /* @__PURE__ */ pick(1, undefined, undefined, 1024, 8192);
-
-// MPTCP
-
-/** Multipath TCP: all of these at once. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_FULL_INFO: number = /* @__PURE__ */ pick(4);
-
-/** Multipath TCP: state of the connection, a struct mptcp_info. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_INFO: number = /* @__PURE__ */ pick(1);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_INFO_FLAG_FALLBACK: number = /* @__PURE__ */ pick(1);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED: number = /* @__PURE__ */ pick(2);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_RST_EBADPERF: number = /* @__PURE__ */ pick(5);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_RST_EMIDDLEBOX: number = /* @__PURE__ */ pick(6);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_RST_EMPTCP: number = /* @__PURE__ */ pick(1);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_RST_EPROHIBIT: number = /* @__PURE__ */ pick(3);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_RST_ERESOURCE: number = /* @__PURE__ */ pick(2);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_RST_EUNSPEC: number = /* @__PURE__ */ pick(0);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_RST_EWQ2BIG: number = /* @__PURE__ */ pick(4);
-
-/** Multipath TCP: addresses of every subflow. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_ADDRS: number = /* @__PURE__ */ pick(3);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_FLAG_BKUP_LOC: number = /* @__PURE__ */ pick(32);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_FLAG_BKUP_REM: number = /* @__PURE__ */ pick(16);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_FLAG_CONNECTED: number = /* @__PURE__ */ pick(128);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_FLAG_FULLY_ESTABLISHED: number = /* @__PURE__ */ pick(64);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_FLAG_JOIN_LOC: number = /* @__PURE__ */ pick(8);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_FLAG_JOIN_REM: number = /* @__PURE__ */ pick(4);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_FLAG_MAPVALID: number = /* @__PURE__ */ pick(256);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_FLAG_MCAP_LOC: number = /* @__PURE__ */ pick(2);
-
-/** Multipath TCP. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_SUBFLOW_FLAG_MCAP_REM: number = /* @__PURE__ */ pick(1);
-
-/** Multipath TCP: a struct tcp_info of every subflow. See https://docs.kernel.org/networking/mptcp.html. Linux only. */
-export const MPTCP_TCPINFO: number = /* @__PURE__ */ pick(2);
-
-// ICMP
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_ADDRESS: number = /* @__PURE__ */ pick(17);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_ADDRESSREPLY: number = /* @__PURE__ */ pick(18);
-
-/** ICMP message type or code, or option of a raw ICMP socket: destination unreachable. See icmp(7). Linux only. */
-export const ICMP_DEST_UNREACH: number = /* @__PURE__ */ pick(3);
-
-/** ICMP message type or code, or option of a raw ICMP socket: echo request, the ping. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_ECHO: number = /* @__PURE__ */ pick(8, 8, undefined, 8, 8);
-
-/** ICMP message type or code, or option of a raw ICMP socket: echo reply. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_ECHOREPLY: number = /* @__PURE__ */ pick(0, 0, undefined, 0, 0);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_EXC_FRAGTIME: number = /* @__PURE__ */ pick(1);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_EXC_TTL: number = /* @__PURE__ */ pick(0);
-
-/** ICMP message type or code, or option of a raw ICMP socket: bits of types a raw socket does not receive, level SOL_RAW. See icmp(7). Linux only. */
-export const ICMP_FILTER: number = /* @__PURE__ */ pick(1);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_FRAG_NEEDED: number = /* @__PURE__ */ pick(4);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_HOST_ANO: number = /* @__PURE__ */ pick(10);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_HOST_ISOLATED: number = /* @__PURE__ */ pick(8);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_HOST_UNKNOWN: number = /* @__PURE__ */ pick(7);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_HOST_UNREACH: number = /* @__PURE__ */ pick(1);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_HOST_UNR_TOS: number = /* @__PURE__ */ pick(12);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_INFO_REPLY: number = /* @__PURE__ */ pick(16);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_INFO_REQUEST: number = /* @__PURE__ */ pick(15);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_IREQ: number = /* @__PURE__ */ pick(15, undefined, undefined, 15, 15);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_IREQREPLY: number = /* @__PURE__ */ pick(16, undefined, undefined, 16, 16);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_MASKREPLY: number = /* @__PURE__ */ pick(18, 18, undefined, 18, 18);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_MASKREQ: number = /* @__PURE__ */ pick(17, 17, undefined, 17, 17);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_NET_ANO: number = /* @__PURE__ */ pick(9);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_NET_UNKNOWN: number = /* @__PURE__ */ pick(6);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_NET_UNREACH: number = /* @__PURE__ */ pick(0);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_NET_UNR_TOS: number = /* @__PURE__ */ pick(11);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_PARAMETERPROB: number = /* @__PURE__ */ pick(12);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_PARAMPROB: number = /* @__PURE__ */ pick(12, 12, undefined, 12, 12);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). FreeBSD, NetBSD only. */
-export const ICMP_PARAMPROB_ERRATPTR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 0, 0);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). FreeBSD, NetBSD only. */
-export const ICMP_PARAMPROB_LENGTH: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2, 2);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_PARAMPROB_OPTABSENT: number = /* @__PURE__ */ pick(1, undefined, undefined, 1, 1);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_PKT_FILTERED: number = /* @__PURE__ */ pick(13);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_PORT_UNREACH: number = /* @__PURE__ */ pick(3);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_PREC_CUTOFF: number = /* @__PURE__ */ pick(15);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_PREC_VIOLATION: number = /* @__PURE__ */ pick(14);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_PROT_UNREACH: number = /* @__PURE__ */ pick(2);
-
-/** ICMP message type or code, or option of a raw ICMP socket: redirect. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_REDIRECT: number = /* @__PURE__ */ pick(5, 5, undefined, 5, 5);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_REDIRECT_HOST: number = /* @__PURE__ */ pick(1, undefined, undefined, 1, 1);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_REDIRECT_NET: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_REDIRECT_TOSHOST: number = /* @__PURE__ */ pick(3, undefined, undefined, 3, 3);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_REDIRECT_TOSNET: number = /* @__PURE__ */ pick(2, undefined, undefined, 2, 2);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_REDIR_HOST: number = /* @__PURE__ */ pick(1);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_REDIR_HOSTTOS: number = /* @__PURE__ */ pick(3);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_REDIR_NET: number = /* @__PURE__ */ pick(0);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_REDIR_NETTOS: number = /* @__PURE__ */ pick(2);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_ROUTERADVERT: number = /* @__PURE__ */ pick(9, 9, undefined, 9, 9);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_ROUTERSOLICIT: number = /* @__PURE__ */ pick(10, 10, undefined, 10, 10);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_SOURCEQUENCH: number = /* @__PURE__ */ pick(4, 4, undefined, 4, 4);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_SOURCE_QUENCH: number = /* @__PURE__ */ pick(4);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_SR_FAILED: number = /* @__PURE__ */ pick(5);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_TIMESTAMP: number = /* @__PURE__ */ pick(13);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux only. */
-export const ICMP_TIMESTAMPREPLY: number = /* @__PURE__ */ pick(14);
-
-/** ICMP message type or code, or option of a raw ICMP socket: time exceeded. See icmp(7). Linux only. */
-export const ICMP_TIME_EXCEEDED: number = /* @__PURE__ */ pick(11);
-
-/** ICMP message type or code, or option of a raw ICMP socket: time exceeded. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_TIMXCEED: number = /* @__PURE__ */ pick(11, 11, undefined, 11, 11);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_TIMXCEED_INTRANS: number = /* @__PURE__ */ pick(0, 0, undefined, 0, 0);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_TIMXCEED_REASS: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). FreeBSD, NetBSD only. */
-export const ICMP_TRACEROUTE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 30, 30);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_TSTAMP: number = /* @__PURE__ */ pick(13, 13, undefined, 13, 13);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_TSTAMPREPLY: number = /* @__PURE__ */ pick(14, 14, undefined, 14, 14);
-
-/** ICMP message type or code, or option of a raw ICMP socket: destination unreachable. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH: number = /* @__PURE__ */ pick(3, 3, undefined, 3, 3);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). NetBSD only. */
-export const ICMP_UNREACH_ADMIN_PROHIBIT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 13);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD only. */
-export const ICMP_UNREACH_FILTER_PROHIB: number = /* @__PURE__ */ pick(13, undefined, undefined, 13);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_HOST: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). NetBSD only. */
-export const ICMP_UNREACH_HOST_PREC: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 14);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD only. */
-export const ICMP_UNREACH_HOST_PRECEDENCE: number = /* @__PURE__ */ pick(14, undefined, undefined, 14);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_HOST_PROHIB: number = /* @__PURE__ */ pick(10, undefined, undefined, 10, 10);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_HOST_UNKNOWN: number = /* @__PURE__ */ pick(7, undefined, undefined, 7, 7);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_ISOLATED: number = /* @__PURE__ */ pick(8, undefined, undefined, 8, 8);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_NEEDFRAG: number = /* @__PURE__ */ pick(4, 4, undefined, 4, 4);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_NET: number = /* @__PURE__ */ pick(0, 0, undefined, 0, 0);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_NET_PROHIB: number = /* @__PURE__ */ pick(9, undefined, undefined, 9, 9);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_NET_UNKNOWN: number = /* @__PURE__ */ pick(6, undefined, undefined, 6, 6);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_PORT: number = /* @__PURE__ */ pick(3, 3, undefined, 3, 3);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD only. */
-export const ICMP_UNREACH_PRECEDENCE_CUTOFF: number = /* @__PURE__ */ pick(15, undefined, undefined, 15);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). NetBSD only. */
-export const ICMP_UNREACH_PREC_CUTOFF: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 15);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_PROTOCOL: number = /* @__PURE__ */ pick(2, 2, undefined, 2, 2);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_SRCFAIL: number = /* @__PURE__ */ pick(5, 5, undefined, 5, 5);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_TOSHOST: number = /* @__PURE__ */ pick(12, undefined, undefined, 12, 12);
-
-/** ICMP message type or code, or option of a raw ICMP socket. See icmp(7). Linux, FreeBSD, NetBSD only. */
-export const ICMP_UNREACH_TOSNET: number = /* @__PURE__ */ pick(11, undefined, undefined, 11, 11);
-
-// ICMPv6
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: destination unreachable. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_DST_UNREACH: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_DST_UNREACH_ADDR: number = /* @__PURE__ */ pick(3, 3, undefined, 3, 3);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_DST_UNREACH_ADMIN: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_DST_UNREACH_BEYONDSCOPE: number = /* @__PURE__ */ pick(2, 2, undefined, 2, 2);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_DST_UNREACH_NOPORT: number = /* @__PURE__ */ pick(4, 4, undefined, 4, 4);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_DST_UNREACH_NOROUTE: number = /* @__PURE__ */ pick(0, 0, undefined, 0, 0);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. FreeBSD, NetBSD only. */
-export const ICMP6_DST_UNREACH_NOTNEIGHBOR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2, 2);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. FreeBSD, NetBSD only. */
-export const ICMP6_DST_UNREACH_POLICY: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 5, 5);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. FreeBSD only. */
-export const ICMP6_DST_UNREACH_REJECT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 6);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. NetBSD only. */
-export const ICMP6_DST_UNREACH_REJROUTE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 6);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. NetBSD only. */
-export const ICMP6_DST_UNREACH_SOURCERT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 7);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. FreeBSD only. */
-export const ICMP6_DST_UNREACH_SRCROUTE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 7);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: echo reply. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_ECHO_REPLY: number = /* @__PURE__ */ pick(129, 129, undefined, 129, 129);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: echo request, the ping. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_ECHO_REQUEST: number = /* @__PURE__ */ pick(128, 128, undefined, 128, 128);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: bits of types a raw socket does not receive, level IPPROTO_ICMPV6. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_FILTER: number = /* @__PURE__ */ pick(1, 18, undefined, 18, 18);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMP6_FILTER_BLOCK: number = /* @__PURE__ */ pick(1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMP6_FILTER_BLOCKOTHERS: number = /* @__PURE__ */ pick(3);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMP6_FILTER_PASS: number = /* @__PURE__ */ pick(2);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMP6_FILTER_PASSONLY: number = /* @__PURE__ */ pick(4);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, FreeBSD, NetBSD only. */
-export const ICMP6_INFOMSG_MASK: number = /* @__PURE__ */ pick(128, undefined, undefined, 128, 128);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. FreeBSD, NetBSD only. */
-export const ICMP6_MEMBERSHIP_QUERY: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 130, 130);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. FreeBSD, NetBSD only. */
-export const ICMP6_MEMBERSHIP_REDUCTION: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 132, 132);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. FreeBSD, NetBSD only. */
-export const ICMP6_MEMBERSHIP_REPORT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 131, 131);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: packet too big. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_PACKET_TOO_BIG: number = /* @__PURE__ */ pick(2, 2, undefined, 2, 2);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. NetBSD only. */
-export const ICMP6_PARAMPROB_FRAGMENT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 3);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, FreeBSD, NetBSD only. */
-export const ICMP6_PARAMPROB_HEADER: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, FreeBSD, NetBSD only. */
-export const ICMP6_PARAMPROB_NEXTHEADER: number = /* @__PURE__ */ pick(1, undefined, undefined, 1, 1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, FreeBSD, NetBSD only. */
-export const ICMP6_PARAMPROB_OPTION: number = /* @__PURE__ */ pick(2, undefined, undefined, 2, 2);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: parameter problem. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_PARAM_PROB: number = /* @__PURE__ */ pick(4, 4, undefined, 4, 4);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: time exceeded. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_TIME_EXCEEDED: number = /* @__PURE__ */ pick(3, 3, undefined, 3, 3);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_TIME_EXCEED_REASSEMBLY: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ICMP6_TIME_EXCEED_TRANSIT: number = /* @__PURE__ */ pick(0, 0, undefined, 0, 0);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_ADDR_UNREACH: number = /* @__PURE__ */ pick(3);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_ADM_PROHIBITED: number = /* @__PURE__ */ pick(1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_DEST_UNREACH: number = /* @__PURE__ */ pick(1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_DHAAD_REPLY: number = /* @__PURE__ */ pick(145);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_DHAAD_REQUEST: number = /* @__PURE__ */ pick(144);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: echo reply. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_ECHO_REPLY: number = /* @__PURE__ */ pick(129);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: echo request, the ping. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_ECHO_REQUEST: number = /* @__PURE__ */ pick(128);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_EXC_FRAGTIME: number = /* @__PURE__ */ pick(1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_EXC_HOPLIMIT: number = /* @__PURE__ */ pick(0);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_EXT_ECHO_REPLY: number = /* @__PURE__ */ pick(161);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_EXT_ECHO_REQUEST: number = /* @__PURE__ */ pick(160);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: bits of types a raw socket does not receive, level SOL_ICMPV6. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_FILTER: number = /* @__PURE__ */ pick(1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_FILTER_BLOCK: number = /* @__PURE__ */ pick(1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_FILTER_BLOCKOTHERS: number = /* @__PURE__ */ pick(3);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_FILTER_PASS: number = /* @__PURE__ */ pick(2);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_FILTER_PASSONLY: number = /* @__PURE__ */ pick(4);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_HDR_FIELD: number = /* @__PURE__ */ pick(0);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_HDR_INCOMP: number = /* @__PURE__ */ pick(3);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_MGM_QUERY: number = /* @__PURE__ */ pick(130);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_MGM_REDUCTION: number = /* @__PURE__ */ pick(132);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_MGM_REPORT: number = /* @__PURE__ */ pick(131);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_MLD2_REPORT: number = /* @__PURE__ */ pick(143);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_MOBILE_PREFIX_ADV: number = /* @__PURE__ */ pick(147);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_MOBILE_PREFIX_SOL: number = /* @__PURE__ */ pick(146);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_MRDISC_ADV: number = /* @__PURE__ */ pick(151);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_MRDISC_SOL: number = /* @__PURE__ */ pick(152);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_NI_QUERY: number = /* @__PURE__ */ pick(139);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_NI_REPLY: number = /* @__PURE__ */ pick(140);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_NOROUTE: number = /* @__PURE__ */ pick(0);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_NOT_NEIGHBOUR: number = /* @__PURE__ */ pick(2);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_PARAMPROB: number = /* @__PURE__ */ pick(4);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_PKT_TOOBIG: number = /* @__PURE__ */ pick(2);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_POLICY_FAIL: number = /* @__PURE__ */ pick(5);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_PORT_UNREACH: number = /* @__PURE__ */ pick(4);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_REJECT_ROUTE: number = /* @__PURE__ */ pick(6);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_TIME_EXCEED: number = /* @__PURE__ */ pick(3);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_UNK_NEXTHDR: number = /* @__PURE__ */ pick(1);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux only. */
-export const ICMPV6_UNK_OPTION: number = /* @__PURE__ */ pick(2);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. macOS, FreeBSD, NetBSD only. */
-export const MLD_LISTENER_DONE: number = /* @__PURE__ */ pick(undefined, 132, undefined, 132, 132);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const MLD_LISTENER_QUERY: number = /* @__PURE__ */ pick(130, 130, undefined, 130, 130);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, FreeBSD, NetBSD only. */
-export const MLD_LISTENER_REDUCTION: number = /* @__PURE__ */ pick(132, undefined, undefined, 132, 132);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const MLD_LISTENER_REPORT: number = /* @__PURE__ */ pick(131, 131, undefined, 131, 131);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: neighbour advertisement. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ND_NEIGHBOR_ADVERT: number = /* @__PURE__ */ pick(136, 136, undefined, 136, 136);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: neighbour solicitation. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ND_NEIGHBOR_SOLICIT: number = /* @__PURE__ */ pick(135, 135, undefined, 135, 135);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ND_REDIRECT: number = /* @__PURE__ */ pick(137, 137, undefined, 137, 137);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: router advertisement. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ND_ROUTER_ADVERT: number = /* @__PURE__ */ pick(134, 134, undefined, 134, 134);
-
-/** ICMPv6 message type or code, or option of a raw ICMPv6 socket: router solicitation. See https://www.rfc-editor.org/rfc/rfc3542. Linux, macOS, FreeBSD, NetBSD only. */
-export const ND_ROUTER_SOLICIT: number = /* @__PURE__ */ pick(133, 133, undefined, 133, 133);
+export const UDP_SEND_MSG_SIZE: number = win32 ? 2 : none;
 
 // Netlink
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_ATTR_FAMILY_ID: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
+export const CTRL_ATTR_FAMILY_ID: number = linux || freebsd ? 1 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_ATTR_FAMILY_NAME: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
+export const CTRL_ATTR_FAMILY_NAME: number = linux || freebsd ? 2 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_ATTR_HDRSIZE: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const CTRL_ATTR_HDRSIZE: number = linux || freebsd ? 4 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_ATTR_MAXATTR: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
+export const CTRL_ATTR_MAXATTR: number = linux || freebsd ? 5 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_ATTR_MCAST_GROUPS: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
+export const CTRL_ATTR_MCAST_GROUPS: number = linux || freebsd ? 7 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_ATTR_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
+export const CTRL_ATTR_UNSPEC: number = linux || freebsd ? 0 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_ATTR_VERSION: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
+export const CTRL_ATTR_VERSION: number = linux || freebsd ? 3 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_CMD_DELFAMILY: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
+export const CTRL_CMD_DELFAMILY: number = linux || freebsd ? 2 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_CMD_GETFAMILY: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
+export const CTRL_CMD_GETFAMILY: number = linux || freebsd ? 3 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_CMD_NEWFAMILY: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
+export const CTRL_CMD_NEWFAMILY: number = linux || freebsd ? 1 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const CTRL_CMD_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
+export const CTRL_CMD_UNSPEC: number = linux || freebsd ? 0 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const GENL_ADMIN_PERM: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
+export const GENL_ADMIN_PERM: number = linux || freebsd ? 1 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const GENL_HDRLEN: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const GENL_HDRLEN: number = linux || freebsd ? 4 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const GENL_ID_CTRL: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
+export const GENL_ID_CTRL: number = linux || freebsd ? 16 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const GENL_MAX_ID: number = /* @__PURE__ */ pick(1023, undefined, undefined, 1023);
+export const GENL_MAX_ID: number = linux || freebsd ? 1023 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const GENL_MIN_ID: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
+export const GENL_MIN_ID: number = linux || freebsd ? 16 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const GENL_NAMSIZ: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
+export const GENL_NAMSIZ: number = linux || freebsd ? 16 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const GENL_UNS_ADMIN_PERM: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
+export const GENL_UNS_ADMIN_PERM: number = linux || freebsd ? 16 : none;
 
 /** Netlink: option, level SOL_NETLINK: join a group. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_ADD_MEMBERSHIP: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
+export const NETLINK_ADD_MEMBERSHIP: number = linux || freebsd ? 1 : none;
 
 /** Netlink: protocol of the audit system. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_AUDIT: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
+export const NETLINK_AUDIT: number = linux || freebsd ? 9 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_BROADCAST_ERROR: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const NETLINK_BROADCAST_ERROR: number = linux || freebsd ? 4 : none;
 
 /** Netlink: option, level SOL_NETLINK: leave the request out of its acknowledgement. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_CAP_ACK: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
+export const NETLINK_CAP_ACK: number = linux || freebsd ? 10 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_CONNECTOR: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
+export const NETLINK_CONNECTOR: number = linux || freebsd ? 11 : none;
 
 /** Netlink: protocol of the kernel's cryptography. See netlink(7). Linux only. */
-export const NETLINK_CRYPTO: number = /* @__PURE__ */ pick(21);
+export const NETLINK_CRYPTO: number = linux ? 21 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_DNRTMSG: number = /* @__PURE__ */ pick(14, undefined, undefined, 14);
+export const NETLINK_DNRTMSG: number = linux || freebsd ? 14 : none;
 
 /** Netlink: option, level SOL_NETLINK: leave a group. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_DROP_MEMBERSHIP: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
+export const NETLINK_DROP_MEMBERSHIP: number = linux || freebsd ? 2 : none;
 
 /** Netlink. See netlink(7). Linux only. */
-export const NETLINK_ECRYPTFS: number = /* @__PURE__ */ pick(19);
+export const NETLINK_ECRYPTFS: number = linux ? 19 : none;
 
 /** Netlink: option, level SOL_NETLINK: say what was wrong with a request. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_EXT_ACK: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
+export const NETLINK_EXT_ACK: number = linux || freebsd ? 11 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_FIB_LOOKUP: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
+export const NETLINK_FIB_LOOKUP: number = linux || freebsd ? 10 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_FIREWALL: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
+export const NETLINK_FIREWALL: number = linux || freebsd ? 3 : none;
 
 /** Netlink: protocol of families with names. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_GENERIC: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
+export const NETLINK_GENERIC: number = linux || freebsd ? 16 : none;
 
 /** Netlink: option, level SOL_NETLINK: check requests for dumps strictly. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_GET_STRICT_CHK: number = /* @__PURE__ */ pick(12, undefined, undefined, 12);
+export const NETLINK_GET_STRICT_CHK: number = linux || freebsd ? 12 : none;
 
 /** Netlink: older name for NETLINK_SOCK_DIAG. See sock_diag(7). Linux only. */
-export const NETLINK_INET_DIAG: number = /* @__PURE__ */ pick(4);
+export const NETLINK_INET_DIAG: number = linux ? 4 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_IP6_FW: number = /* @__PURE__ */ pick(13, undefined, undefined, 13);
+export const NETLINK_IP6_FW: number = linux || freebsd ? 13 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_ISCSI: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
+export const NETLINK_ISCSI: number = linux || freebsd ? 8 : none;
 
 /** Netlink: protocol of devices that come and go. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_KOBJECT_UEVENT: number = /* @__PURE__ */ pick(15, undefined, undefined, 15);
+export const NETLINK_KOBJECT_UEVENT: number = linux || freebsd ? 15 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_LISTEN_ALL_NSID: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
+export const NETLINK_LISTEN_ALL_NSID: number = linux || freebsd ? 8 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_LIST_MEMBERSHIPS: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
+export const NETLINK_LIST_MEMBERSHIPS: number = linux || freebsd ? 9 : none;
 
 /** Netlink: protocol of packet filters. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_NETFILTER: number = /* @__PURE__ */ pick(12, undefined, undefined, 12);
+export const NETLINK_NETFILTER: number = linux || freebsd ? 12 : none;
 
 /** Netlink: protocol of packets logged by iptables. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_NFLOG: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
+export const NETLINK_NFLOG: number = linux || freebsd ? 5 : none;
 
 /** Netlink: option, level SOL_NETLINK: no ENOBUFS when messages are lost. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_NO_ENOBUFS: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
+export const NETLINK_NO_ENOBUFS: number = linux || freebsd ? 5 : none;
 
 /** Netlink: option, level SOL_NETLINK: receive the group as ancillary data. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_PKTINFO: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
+export const NETLINK_PKTINFO: number = linux || freebsd ? 3 : none;
 
 /** Netlink. See netlink(7). Linux only. */
-export const NETLINK_RDMA: number = /* @__PURE__ */ pick(20);
+export const NETLINK_RDMA: number = linux ? 20 : none;
 
 /** Netlink: protocol of links, addresses and routes. See rtnetlink(7). Linux, FreeBSD only. */
-export const NETLINK_ROUTE: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
+export const NETLINK_ROUTE: number = linux || freebsd ? 0 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_RX_RING: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
+export const NETLINK_RX_RING: number = linux || freebsd ? 6 : none;
 
 /** Netlink. See netlink(7). Linux only. */
-export const NETLINK_SCSITRANSPORT: number = /* @__PURE__ */ pick(18);
+export const NETLINK_SCSITRANSPORT: number = linux ? 18 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_SELINUX: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
+export const NETLINK_SELINUX: number = linux || freebsd ? 7 : none;
 
 /** Netlink. See netlink(7). Linux only. */
-export const NETLINK_SMC: number = /* @__PURE__ */ pick(22);
+export const NETLINK_SMC: number = linux ? 22 : none;
 
 /** Netlink: protocol of information about sockets. See sock_diag(7). Linux, FreeBSD only. */
-export const NETLINK_SOCK_DIAG: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const NETLINK_SOCK_DIAG: number = linux || freebsd ? 4 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_TX_RING: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
+export const NETLINK_TX_RING: number = linux || freebsd ? 7 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_UNUSED: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
+export const NETLINK_UNUSED: number = linux || freebsd ? 1 : none;
 
 /** Netlink: protocol of user programs. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_USERSOCK: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
+export const NETLINK_USERSOCK: number = linux || freebsd ? 2 : none;
 
 /** Netlink: protocol of IPsec. See netlink(7). Linux, FreeBSD only. */
-export const NETLINK_XFRM: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
+export const NETLINK_XFRM: number = linux || freebsd ? 6 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLA_ALIGNTO: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const NLA_ALIGNTO: number = linux || freebsd ? 4 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLA_F_NESTED: number = /* @__PURE__ */ pick(32768, undefined, undefined, 32768);
+export const NLA_F_NESTED: number = linux || freebsd ? 32768 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLA_F_NET_BYTEORDER: number = /* @__PURE__ */ pick(16384, undefined, undefined, 16384);
+export const NLA_F_NET_BYTEORDER: number = linux || freebsd ? 16384 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLA_HDRLEN: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const NLA_HDRLEN: number = linux || freebsd ? 4 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLA_TYPE_MASK: number = /* @__PURE__ */ pick(-49153, undefined, undefined, -49153);
+export const NLA_TYPE_MASK: number = linux || freebsd ? -49153 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLMSGERR_ATTR_COOKIE: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
+export const NLMSGERR_ATTR_COOKIE: number = linux || freebsd ? 3 : none;
 
 /** Netlink. See netlink(7). Linux only. */
-export const NLMSGERR_ATTR_MISS_NEST: number = /* @__PURE__ */ pick(6);
+export const NLMSGERR_ATTR_MISS_NEST: number = linux ? 6 : none;
 
 /** Netlink. See netlink(7). Linux only. */
-export const NLMSGERR_ATTR_MISS_TYPE: number = /* @__PURE__ */ pick(5);
+export const NLMSGERR_ATTR_MISS_TYPE: number = linux ? 5 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLMSGERR_ATTR_MSG: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
+export const NLMSGERR_ATTR_MSG: number = linux || freebsd ? 1 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLMSGERR_ATTR_OFFS: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
+export const NLMSGERR_ATTR_OFFS: number = linux || freebsd ? 2 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLMSGERR_ATTR_POLICY: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const NLMSGERR_ATTR_POLICY: number = linux || freebsd ? 4 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLMSGERR_ATTR_UNUSED: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
+export const NLMSGERR_ATTR_UNUSED: number = linux || freebsd ? 0 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLMSG_ALIGNTO: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const NLMSG_ALIGNTO: number = linux || freebsd ? 4 : none;
 
 /** Netlink: type of message: the last of several. See netlink(7). Linux, FreeBSD only. */
-export const NLMSG_DONE: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
+export const NLMSG_DONE: number = linux || freebsd ? 3 : none;
 
 /** Netlink: type of message: an error, or an acknowledgement. See netlink(7). Linux, FreeBSD only. */
-export const NLMSG_ERROR: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
+export const NLMSG_ERROR: number = linux || freebsd ? 2 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLMSG_HDRLEN: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
+export const NLMSG_HDRLEN: number = linux || freebsd ? 16 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLMSG_MIN_TYPE: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
+export const NLMSG_MIN_TYPE: number = linux || freebsd ? 16 : none;
 
 /** Netlink: type of message: nothing. See netlink(7). Linux, FreeBSD only. */
-export const NLMSG_NOOP: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
+export const NLMSG_NOOP: number = linux || freebsd ? 1 : none;
 
 /** Netlink: type of message: data lost. See netlink(7). Linux, FreeBSD only. */
-export const NLMSG_OVERRUN: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const NLMSG_OVERRUN: number = linux || freebsd ? 4 : none;
 
 /** Netlink: flag: acknowledge. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_ACK: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
+export const NLM_F_ACK: number = linux || freebsd ? 4 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_ACK_TLVS: number = /* @__PURE__ */ pick(512, undefined, undefined, 512);
+export const NLM_F_ACK_TLVS: number = linux || freebsd ? 512 : none;
 
 /** Netlink: flag: add at the end. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_APPEND: number = /* @__PURE__ */ pick(2048, undefined, undefined, 2048);
+export const NLM_F_APPEND: number = linux || freebsd ? 2048 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_ATOMIC: number = /* @__PURE__ */ pick(1024, undefined, undefined, 1024);
+export const NLM_F_ATOMIC: number = linux || freebsd ? 1024 : none;
 
 /** Netlink. See netlink(7). Linux only. */
-export const NLM_F_BULK: number = /* @__PURE__ */ pick(512);
+export const NLM_F_BULK: number = linux ? 512 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_CAPPED: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
+export const NLM_F_CAPPED: number = linux || freebsd ? 256 : none;
 
 /** Netlink: flag: create what does not exist. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_CREATE: number = /* @__PURE__ */ pick(1024, undefined, undefined, 1024);
+export const NLM_F_CREATE: number = linux || freebsd ? 1024 : none;
 
 /** Netlink: flag: give every entry. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_DUMP: number = /* @__PURE__ */ pick(768, undefined, undefined, 768);
+export const NLM_F_DUMP: number = linux || freebsd ? 768 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_DUMP_FILTERED: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
+export const NLM_F_DUMP_FILTERED: number = linux || freebsd ? 32 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_DUMP_INTR: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
+export const NLM_F_DUMP_INTR: number = linux || freebsd ? 16 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_ECHO: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
+export const NLM_F_ECHO: number = linux || freebsd ? 8 : none;
 
 /** Netlink: flag: leave what exists. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_EXCL: number = /* @__PURE__ */ pick(512, undefined, undefined, 512);
+export const NLM_F_EXCL: number = linux || freebsd ? 512 : none;
 
 /** Netlink: flag: give what matches. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_MATCH: number = /* @__PURE__ */ pick(512, undefined, undefined, 512);
+export const NLM_F_MATCH: number = linux || freebsd ? 512 : none;
 
 /** Netlink: flag: one of several messages, NLMSG_DONE ends them. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_MULTI: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
+export const NLM_F_MULTI: number = linux || freebsd ? 2 : none;
 
 /** Netlink. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_NONREC: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
+export const NLM_F_NONREC: number = linux || freebsd ? 256 : none;
 
 /** Netlink: flag: replace what exists. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_REPLACE: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
+export const NLM_F_REPLACE: number = linux || freebsd ? 256 : none;
 
 /** Netlink: flag: a request. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_REQUEST: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
+export const NLM_F_REQUEST: number = linux || freebsd ? 1 : none;
 
 /** Netlink: flag: give the whole table. See netlink(7). Linux, FreeBSD only. */
-export const NLM_F_ROOT: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
-
-// Rtnetlink
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_ADDRESS: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_ANYCAST: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_BROADCAST: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_CACHEINFO: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_FLAGS: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_DADFAILED: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_DEPRECATED: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_HOMEADDRESS: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_MANAGETEMPADDR: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_MCAUTOJOIN: number = /* @__PURE__ */ pick(1024, undefined, undefined, 1024);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_NODAD: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_NOPREFIXROUTE: number = /* @__PURE__ */ pick(512, undefined, undefined, 512);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_OPTIMISTIC: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_PERMANENT: number = /* @__PURE__ */ pick(128, undefined, undefined, 128);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_SECONDARY: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_STABLE_PRIVACY: number = /* @__PURE__ */ pick(2048, undefined, undefined, 2048);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_TEMPORARY: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_F_TENTATIVE: number = /* @__PURE__ */ pick(64, undefined, undefined, 64);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_LABEL: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_LOCAL: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_MULTICAST: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const IFA_PROTO: number = /* @__PURE__ */ pick(11);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_RT_PRIORITY: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_TARGET_NETNSID: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFA_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_ADDRESS: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_AF_SPEC: number = /* @__PURE__ */ pick(26, undefined, undefined, 26);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_ALLMULTI: number = /* @__PURE__ */ pick(61, undefined, undefined, 60);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_ALT_IFNAME: number = /* @__PURE__ */ pick(53, undefined, undefined, 53);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_BROADCAST: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_CARRIER: number = /* @__PURE__ */ pick(33, undefined, undefined, 33);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_CARRIER_CHANGES: number = /* @__PURE__ */ pick(35, undefined, undefined, 35);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_CARRIER_DOWN_COUNT: number = /* @__PURE__ */ pick(48, undefined, undefined, 48);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_CARRIER_UP_COUNT: number = /* @__PURE__ */ pick(47, undefined, undefined, 47);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_COST: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_EVENT: number = /* @__PURE__ */ pick(44, undefined, undefined, 44);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_EXT_MASK: number = /* @__PURE__ */ pick(29, undefined, undefined, 29);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_GROUP: number = /* @__PURE__ */ pick(27, undefined, undefined, 27);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const IFLA_HEADROOM: number = /* @__PURE__ */ pick(68);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_IFALIAS: number = /* @__PURE__ */ pick(20, undefined, undefined, 20);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_IFNAME: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_IF_NETNSID: number = /* @__PURE__ */ pick(46, undefined, undefined, 46);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_INFO_DATA: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_INFO_KIND: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_INFO_SLAVE_DATA: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_INFO_SLAVE_KIND: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_LINK: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_LINKINFO: number = /* @__PURE__ */ pick(18, undefined, undefined, 18);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_LINKMODE: number = /* @__PURE__ */ pick(17, undefined, undefined, 17);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_LINK_NETNSID: number = /* @__PURE__ */ pick(37, undefined, undefined, 37);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_MAP: number = /* @__PURE__ */ pick(14, undefined, undefined, 14);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_MASTER: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_MAX_MTU: number = /* @__PURE__ */ pick(51, undefined, undefined, 51);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_MIN_MTU: number = /* @__PURE__ */ pick(50, undefined, undefined, 50);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_MTU: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_NET_NS_FD: number = /* @__PURE__ */ pick(28, undefined, undefined, 28);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_NET_NS_PID: number = /* @__PURE__ */ pick(19, undefined, undefined, 19);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_NEW_IFINDEX: number = /* @__PURE__ */ pick(49, undefined, undefined, 49);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_NEW_NETNSID: number = /* @__PURE__ */ pick(45, undefined, undefined, 45);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_NUM_RX_QUEUES: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_NUM_TX_QUEUES: number = /* @__PURE__ */ pick(31, undefined, undefined, 31);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_NUM_VF: number = /* @__PURE__ */ pick(21, undefined, undefined, 21);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_OPERSTATE: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PARENT_DEV_BUS_NAME: number = /* @__PURE__ */ pick(57, undefined, undefined, 57);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PARENT_DEV_NAME: number = /* @__PURE__ */ pick(56, undefined, undefined, 56);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PERM_ADDRESS: number = /* @__PURE__ */ pick(54, undefined, undefined, 54);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PHYS_PORT_ID: number = /* @__PURE__ */ pick(34, undefined, undefined, 34);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PHYS_PORT_NAME: number = /* @__PURE__ */ pick(38, undefined, undefined, 38);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PHYS_SWITCH_ID: number = /* @__PURE__ */ pick(36, undefined, undefined, 36);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PORT_SELF: number = /* @__PURE__ */ pick(25, undefined, undefined, 25);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PRIORITY: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PROMISCUITY: number = /* @__PURE__ */ pick(30, undefined, undefined, 30);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PROP_LIST: number = /* @__PURE__ */ pick(52, undefined, undefined, 52);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PROTINFO: number = /* @__PURE__ */ pick(12, undefined, undefined, 12);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_PROTO_DOWN: number = /* @__PURE__ */ pick(39, undefined, undefined, 39);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_QDISC: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_STATS: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_STATS64: number = /* @__PURE__ */ pick(23, undefined, undefined, 23);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const IFLA_TAILROOM: number = /* @__PURE__ */ pick(69);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_TARGET_NETNSID: number = /* @__PURE__ */ pick(46, undefined, undefined, 46);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_TXQLEN: number = /* @__PURE__ */ pick(13, undefined, undefined, 13);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_VFINFO_LIST: number = /* @__PURE__ */ pick(22, undefined, undefined, 22);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_VF_PORTS: number = /* @__PURE__ */ pick(24, undefined, undefined, 24);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_VLAN_FLAGS: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_VLAN_ID: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_VLAN_PROTOCOL: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_WEIGHT: number = /* @__PURE__ */ pick(15, undefined, undefined, 15);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_WIRELESS: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const IFLA_XDP: number = /* @__PURE__ */ pick(43, undefined, undefined, 43);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const NUD_DELAY: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const NUD_FAILED: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const NUD_INCOMPLETE: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const NUD_NOARP: number = /* @__PURE__ */ pick(64, undefined, undefined, 64);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const NUD_NONE: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const NUD_PERMANENT: number = /* @__PURE__ */ pick(128, undefined, undefined, 128);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const NUD_PROBE: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const NUD_REACHABLE: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const NUD_STALE: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTA_AUTHOR: number = /* @__PURE__ */ pick(undefined, 64, undefined, 64, 64);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTA_BRD: number = /* @__PURE__ */ pick(undefined, 128, undefined, 128, 128);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_CACHEINFO: number = /* @__PURE__ */ pick(12, undefined, undefined, 12);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_DPORT: number = /* @__PURE__ */ pick(29, undefined, undefined, 29);
-
-/** Routing netlink. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const RTA_DST: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_ENCAP: number = /* @__PURE__ */ pick(22, undefined, undefined, 22);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_ENCAP_TYPE: number = /* @__PURE__ */ pick(21, undefined, undefined, 21);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_EXPIRES: number = /* @__PURE__ */ pick(23, undefined, undefined, 23);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_FLOW: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTA_FLOWLABEL: number = /* @__PURE__ */ pick(31);
-
-/** Routing netlink. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const RTA_GATEWAY: number = /* @__PURE__ */ pick(5, 2, undefined, 5, 2);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTA_GENMASK: number = /* @__PURE__ */ pick(undefined, 8, undefined, 8, 8);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTA_IFA: number = /* @__PURE__ */ pick(undefined, 32, undefined, 32, 32);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTA_IFP: number = /* @__PURE__ */ pick(undefined, 16, undefined, 16, 16);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_IIF: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_IP_PROTO: number = /* @__PURE__ */ pick(27, undefined, undefined, 27);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_MARK: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_METRICS: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_MFC_STATS: number = /* @__PURE__ */ pick(17, undefined, undefined, 17);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_MP_ALGO: number = /* @__PURE__ */ pick(14, undefined, undefined, 14);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_MULTIPATH: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTA_NETMASK: number = /* @__PURE__ */ pick(undefined, 4, undefined, 4, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_NEWDST: number = /* @__PURE__ */ pick(19, undefined, undefined, 19);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_NH_ID: number = /* @__PURE__ */ pick(30, undefined, undefined, 30);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_OIF: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_PREF: number = /* @__PURE__ */ pick(20, undefined, undefined, 20);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_PREFSRC: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_PRIORITY: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_PROTOINFO: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_SESSION: number = /* @__PURE__ */ pick(13, undefined, undefined, 13);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_SPORT: number = /* @__PURE__ */ pick(28, undefined, undefined, 28);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_SRC: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_TABLE: number = /* @__PURE__ */ pick(15, undefined, undefined, 15);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_TTL_PROPAGATE: number = /* @__PURE__ */ pick(26, undefined, undefined, 26);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_UID: number = /* @__PURE__ */ pick(25, undefined, undefined, 25);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTA_VIA: number = /* @__PURE__ */ pick(18, undefined, undefined, 18);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_DECnet_IFADDR: number = /* @__PURE__ */ pick(4096, undefined, undefined, 4096);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_DECnet_ROUTE: number = /* @__PURE__ */ pick(16384, undefined, undefined, 16384);
-
-/** Routing netlink: bit of the group of IPv4 addresses. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_IPV4_IFADDR: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_IPV4_MROUTE: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
-
-/** Routing netlink: bit of the group of IPv4 routes. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_IPV4_ROUTE: number = /* @__PURE__ */ pick(64, undefined, undefined, 64);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_IPV4_RULE: number = /* @__PURE__ */ pick(128, undefined, undefined, 128);
-
-/** Routing netlink: bit of the group of IPv6 addresses. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_IPV6_IFADDR: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_IPV6_IFINFO: number = /* @__PURE__ */ pick(2048, undefined, undefined, 2048);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_IPV6_MROUTE: number = /* @__PURE__ */ pick(512, undefined, undefined, 512);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_IPV6_PREFIX: number = /* @__PURE__ */ pick(131072, undefined, undefined, 131072);
-
-/** Routing netlink: bit of the group of IPv6 routes. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_IPV6_ROUTE: number = /* @__PURE__ */ pick(1024, undefined, undefined, 1024);
-
-/** Routing netlink: bit of the group of links. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_LINK: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_NEIGH: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_NOTIFY: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTMGRP_TC: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTM_ADD: number = /* @__PURE__ */ pick(undefined, 1, undefined, 1, 1);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTM_CHANGE: number = /* @__PURE__ */ pick(undefined, 3, undefined, 3, 3);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELACTION: number = /* @__PURE__ */ pick(49, undefined, undefined, 49);
-
-/** Routing netlink: message: an address is gone. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const RTM_DELADDR: number = /* @__PURE__ */ pick(21, 13, undefined, 21, 23);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELADDRLABEL: number = /* @__PURE__ */ pick(73, undefined, undefined, 73);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_DELANYCAST: number = /* @__PURE__ */ pick(61);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_DELCHAIN: number = /* @__PURE__ */ pick(101);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTM_DELETE: number = /* @__PURE__ */ pick(undefined, 2, undefined, 2, 2);
-
-/** Routing netlink: message: a link is gone. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELLINK: number = /* @__PURE__ */ pick(17, undefined, undefined, 17);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_DELLINKPROP: number = /* @__PURE__ */ pick(109);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD only. */
-export const RTM_DELMADDR: number = /* @__PURE__ */ pick(undefined, 16, undefined, 16);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELMDB: number = /* @__PURE__ */ pick(85, undefined, undefined, 85);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_DELMULTICAST: number = /* @__PURE__ */ pick(57);
-
-/** Routing netlink: message: a neighbour is gone. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELNEIGH: number = /* @__PURE__ */ pick(29, undefined, undefined, 29);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_DELNETCONF: number = /* @__PURE__ */ pick(81);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELNEXTHOP: number = /* @__PURE__ */ pick(105, undefined, undefined, 105);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_DELNEXTHOPBUCKET: number = /* @__PURE__ */ pick(117);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELNSID: number = /* @__PURE__ */ pick(89, undefined, undefined, 89);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELQDISC: number = /* @__PURE__ */ pick(37, undefined, undefined, 37);
-
-/** Routing netlink: message: a route is gone. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELROUTE: number = /* @__PURE__ */ pick(25, undefined, undefined, 25);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELRULE: number = /* @__PURE__ */ pick(33, undefined, undefined, 33);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELTCLASS: number = /* @__PURE__ */ pick(41, undefined, undefined, 41);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_DELTFILTER: number = /* @__PURE__ */ pick(45, undefined, undefined, 45);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_DELTUNNEL: number = /* @__PURE__ */ pick(121);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_DELVLAN: number = /* @__PURE__ */ pick(113);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_F_CLONED: number = /* @__PURE__ */ pick(512, undefined, undefined, 512);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_F_EQUALIZE: number = /* @__PURE__ */ pick(1024, undefined, undefined, 1024);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_F_FIB_MATCH: number = /* @__PURE__ */ pick(8192, undefined, undefined, 8192);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_F_LOOKUP_TABLE: number = /* @__PURE__ */ pick(4096, undefined, undefined, 4096);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_F_NOTIFY: number = /* @__PURE__ */ pick(256, undefined, undefined, 256);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_F_OFFLOAD: number = /* @__PURE__ */ pick(16384, undefined, undefined, 16384);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_F_OFFLOAD_FAILED: number = /* @__PURE__ */ pick(536870912, undefined, undefined, 536870912);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_F_PREFIX: number = /* @__PURE__ */ pick(2048, undefined, undefined, 2048);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_F_TRAP: number = /* @__PURE__ */ pick(32768, undefined, undefined, 32768);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTM_GET: number = /* @__PURE__ */ pick(undefined, 4, undefined, 4, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETACTION: number = /* @__PURE__ */ pick(50, undefined, undefined, 50);
-
-/** Routing netlink: message: ask for addresses. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETADDR: number = /* @__PURE__ */ pick(22, undefined, undefined, 22);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETADDRLABEL: number = /* @__PURE__ */ pick(74, undefined, undefined, 74);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETANYCAST: number = /* @__PURE__ */ pick(62, undefined, undefined, 62);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_GETCHAIN: number = /* @__PURE__ */ pick(102);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETDCB: number = /* @__PURE__ */ pick(78, undefined, undefined, 78);
-
-/** Routing netlink: message: ask for links. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETLINK: number = /* @__PURE__ */ pick(18, undefined, undefined, 18);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_GETLINKPROP: number = /* @__PURE__ */ pick(110);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETMDB: number = /* @__PURE__ */ pick(86, undefined, undefined, 86);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETMULTICAST: number = /* @__PURE__ */ pick(58, undefined, undefined, 58);
-
-/** Routing netlink: message: ask for neighbours. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETNEIGH: number = /* @__PURE__ */ pick(30, undefined, undefined, 30);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETNEIGHTBL: number = /* @__PURE__ */ pick(66, undefined, undefined, 66);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETNETCONF: number = /* @__PURE__ */ pick(82, undefined, undefined, 82);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETNEXTHOP: number = /* @__PURE__ */ pick(106, undefined, undefined, 106);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_GETNEXTHOPBUCKET: number = /* @__PURE__ */ pick(118);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETNSID: number = /* @__PURE__ */ pick(90, undefined, undefined, 90);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETQDISC: number = /* @__PURE__ */ pick(38, undefined, undefined, 38);
-
-/** Routing netlink: message: ask for routes. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETROUTE: number = /* @__PURE__ */ pick(26, undefined, undefined, 26);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETRULE: number = /* @__PURE__ */ pick(34, undefined, undefined, 34);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETSTATS: number = /* @__PURE__ */ pick(94, undefined, undefined, 94);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETTCLASS: number = /* @__PURE__ */ pick(42, undefined, undefined, 42);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_GETTFILTER: number = /* @__PURE__ */ pick(46, undefined, undefined, 46);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_GETTUNNEL: number = /* @__PURE__ */ pick(122);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_GETVLAN: number = /* @__PURE__ */ pick(114);
-
-/** Routing netlink. See rtnetlink(7). FreeBSD, NetBSD only. */
-export const RTM_IFANNOUNCE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 17, 16);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTM_IFINFO: number = /* @__PURE__ */ pick(undefined, 14, undefined, 14, 20);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTM_LOCK: number = /* @__PURE__ */ pick(undefined, 8, undefined, 8, 8);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTM_LOSING: number = /* @__PURE__ */ pick(undefined, 5, undefined, 5, 5);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTM_MISS: number = /* @__PURE__ */ pick(undefined, 7, undefined, 7, 7);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWACTION: number = /* @__PURE__ */ pick(48, undefined, undefined, 48);
-
-/** Routing netlink: message: an address is added. See rtnetlink(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const RTM_NEWADDR: number = /* @__PURE__ */ pick(20, 12, undefined, 20, 22);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWADDRLABEL: number = /* @__PURE__ */ pick(72, undefined, undefined, 72);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_NEWANYCAST: number = /* @__PURE__ */ pick(60);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_NEWCACHEREPORT: number = /* @__PURE__ */ pick(96);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_NEWCHAIN: number = /* @__PURE__ */ pick(100);
-
-/** Routing netlink: message: a link is made or changed. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWLINK: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_NEWLINKPROP: number = /* @__PURE__ */ pick(108);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD only. */
-export const RTM_NEWMADDR: number = /* @__PURE__ */ pick(undefined, 15, undefined, 15);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWMDB: number = /* @__PURE__ */ pick(84, undefined, undefined, 84);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_NEWMULTICAST: number = /* @__PURE__ */ pick(56);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWNDUSEROPT: number = /* @__PURE__ */ pick(68, undefined, undefined, 68);
-
-/** Routing netlink: message: a neighbour is added. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWNEIGH: number = /* @__PURE__ */ pick(28, undefined, undefined, 28);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWNEIGHTBL: number = /* @__PURE__ */ pick(64, undefined, undefined, 64);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWNETCONF: number = /* @__PURE__ */ pick(80, undefined, undefined, 80);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWNEXTHOP: number = /* @__PURE__ */ pick(104, undefined, undefined, 104);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_NEWNEXTHOPBUCKET: number = /* @__PURE__ */ pick(116);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWNSID: number = /* @__PURE__ */ pick(88, undefined, undefined, 88);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWPREFIX: number = /* @__PURE__ */ pick(52, undefined, undefined, 52);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWQDISC: number = /* @__PURE__ */ pick(36, undefined, undefined, 36);
-
-/** Routing netlink: message: a route is added. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWROUTE: number = /* @__PURE__ */ pick(24, undefined, undefined, 24);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWRULE: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWSTATS: number = /* @__PURE__ */ pick(92, undefined, undefined, 92);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWTCLASS: number = /* @__PURE__ */ pick(40, undefined, undefined, 40);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_NEWTFILTER: number = /* @__PURE__ */ pick(44, undefined, undefined, 44);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_NEWTUNNEL: number = /* @__PURE__ */ pick(120);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_NEWVLAN: number = /* @__PURE__ */ pick(112);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD, NetBSD only. */
-export const RTM_REDIRECT: number = /* @__PURE__ */ pick(undefined, 6, undefined, 6, 6);
-
-/** Routing netlink. See rtnetlink(7). macOS, FreeBSD only. */
-export const RTM_RESOLVE: number = /* @__PURE__ */ pick(undefined, 11, undefined, 11);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_SETDCB: number = /* @__PURE__ */ pick(79, undefined, undefined, 79);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_SETLINK: number = /* @__PURE__ */ pick(19, undefined, undefined, 19);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTM_SETNEIGHTBL: number = /* @__PURE__ */ pick(67, undefined, undefined, 67);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTM_SETSTATS: number = /* @__PURE__ */ pick(95);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_BRVLAN: number = /* @__PURE__ */ pick(33, undefined, undefined, 33);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_DCB: number = /* @__PURE__ */ pick(23, undefined, undefined, 23);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_DECnet_IFADDR: number = /* @__PURE__ */ pick(13, undefined, undefined, 13);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_DECnet_ROUTE: number = /* @__PURE__ */ pick(15, undefined, undefined, 15);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_DECnet_RULE: number = /* @__PURE__ */ pick(16, undefined, undefined, 16);
-
-/** Routing netlink: number of the group of IPv4 addresses. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV4_IFADDR: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTNLGRP_IPV4_MCADDR: number = /* @__PURE__ */ pick(37);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV4_MROUTE: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV4_MROUTE_R: number = /* @__PURE__ */ pick(30, undefined, undefined, 30);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV4_NETCONF: number = /* @__PURE__ */ pick(24, undefined, undefined, 24);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV4_ROUTE: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV4_RULE: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTNLGRP_IPV6_ACADDR: number = /* @__PURE__ */ pick(39);
-
-/** Routing netlink: number of the group of IPv6 addresses. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV6_IFADDR: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV6_IFINFO: number = /* @__PURE__ */ pick(12, undefined, undefined, 12);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTNLGRP_IPV6_MCADDR: number = /* @__PURE__ */ pick(38);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV6_MROUTE: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV6_MROUTE_R: number = /* @__PURE__ */ pick(31, undefined, undefined, 31);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV6_NETCONF: number = /* @__PURE__ */ pick(25, undefined, undefined, 25);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV6_PREFIX: number = /* @__PURE__ */ pick(18, undefined, undefined, 18);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV6_ROUTE: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_IPV6_RULE: number = /* @__PURE__ */ pick(19, undefined, undefined, 19);
-
-/** Routing netlink: number of the group of links. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_LINK: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTNLGRP_MCTP_IFADDR: number = /* @__PURE__ */ pick(34);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_MDB: number = /* @__PURE__ */ pick(26, undefined, undefined, 26);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_MPLS_NETCONF: number = /* @__PURE__ */ pick(29, undefined, undefined, 29);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_MPLS_ROUTE: number = /* @__PURE__ */ pick(27, undefined, undefined, 27);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_ND_USEROPT: number = /* @__PURE__ */ pick(20, undefined, undefined, 20);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_NEIGH: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_NEXTHOP: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_NONE: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_NOTIFY: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_NSID: number = /* @__PURE__ */ pick(28, undefined, undefined, 28);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_PHONET_IFADDR: number = /* @__PURE__ */ pick(21, undefined, undefined, 21);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_PHONET_ROUTE: number = /* @__PURE__ */ pick(22, undefined, undefined, 22);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTNLGRP_STATS: number = /* @__PURE__ */ pick(36);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTNLGRP_TC: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RTNLGRP_TUNNEL: number = /* @__PURE__ */ pick(35);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_ANYCAST: number = /* @__PURE__ */ pick(4, undefined, undefined, 4);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_BLACKHOLE: number = /* @__PURE__ */ pick(6, undefined, undefined, 6);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_BROADCAST: number = /* @__PURE__ */ pick(3, undefined, undefined, 3);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_LOCAL: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_MULTICAST: number = /* @__PURE__ */ pick(5, undefined, undefined, 5);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_NAT: number = /* @__PURE__ */ pick(10, undefined, undefined, 10);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_PROHIBIT: number = /* @__PURE__ */ pick(8, undefined, undefined, 8);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_THROW: number = /* @__PURE__ */ pick(9, undefined, undefined, 9);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_UNICAST: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_UNREACHABLE: number = /* @__PURE__ */ pick(7, undefined, undefined, 7);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RTN_XRESOLVE: number = /* @__PURE__ */ pick(11, undefined, undefined, 11);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RT_SCOPE_HOST: number = /* @__PURE__ */ pick(254, undefined, undefined, 254);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RT_SCOPE_LINK: number = /* @__PURE__ */ pick(253, undefined, undefined, 253);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RT_SCOPE_NOWHERE: number = /* @__PURE__ */ pick(255, undefined, undefined, 255);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RT_SCOPE_SITE: number = /* @__PURE__ */ pick(200, undefined, undefined, 200);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RT_SCOPE_UNIVERSE: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RT_TABLE_COMPAT: number = /* @__PURE__ */ pick(252);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RT_TABLE_DEFAULT: number = /* @__PURE__ */ pick(253);
-
-/** Routing netlink. See rtnetlink(7). Linux only. */
-export const RT_TABLE_LOCAL: number = /* @__PURE__ */ pick(255);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RT_TABLE_MAIN: number = /* @__PURE__ */ pick(254, undefined, undefined, 0);
-
-/** Routing netlink. See rtnetlink(7). Linux, FreeBSD only. */
-export const RT_TABLE_UNSPEC: number = /* @__PURE__ */ pick(0, undefined, undefined, 4294967295);
+export const NLM_F_ROOT: number = linux || freebsd ? 256 : none;
 
 // Packet sockets
 
 /** Packet socket: option: hear a group, or everything, a struct packet_mreq. See packet(7). Linux only. */
-export const PACKET_ADD_MEMBERSHIP: number = /* @__PURE__ */ pick(1);
+export const PACKET_ADD_MEMBERSHIP: number = linux ? 1 : none;
 
 /** Packet socket: option: receive a struct tpacket_auxdata as ancillary data. See packet(7). Linux only. */
-export const PACKET_AUXDATA: number = /* @__PURE__ */ pick(8);
+export const PACKET_AUXDATA: number = linux ? 8 : none;
 
 /** Packet socket: type: for every host. See packet(7). Linux only. */
-export const PACKET_BROADCAST: number = /* @__PURE__ */ pick(1);
+export const PACKET_BROADCAST: number = linux ? 1 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_COPY_THRESH: number = /* @__PURE__ */ pick(7);
+export const PACKET_COPY_THRESH: number = linux ? 7 : none;
 
 /** Packet socket: option: undo PACKET_ADD_MEMBERSHIP. See packet(7). Linux only. */
-export const PACKET_DROP_MEMBERSHIP: number = /* @__PURE__ */ pick(2);
+export const PACKET_DROP_MEMBERSHIP: number = linux ? 2 : none;
 
 /** Packet socket: option: spread packets over several sockets. See packet(7). Linux only. */
-export const PACKET_FANOUT: number = /* @__PURE__ */ pick(18);
+export const PACKET_FANOUT: number = linux ? 18 : none;
 
 /** Packet socket: fanout by a classic BPF program. See packet(7). Linux only. */
-export const PACKET_FANOUT_CBPF: number = /* @__PURE__ */ pick(6);
+export const PACKET_FANOUT_CBPF: number = linux ? 6 : none;
 
 /** Packet socket: fanout by CPU. See packet(7). Linux only. */
-export const PACKET_FANOUT_CPU: number = /* @__PURE__ */ pick(2);
+export const PACKET_FANOUT_CPU: number = linux ? 2 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_FANOUT_DATA: number = /* @__PURE__ */ pick(22);
+export const PACKET_FANOUT_DATA: number = linux ? 22 : none;
 
 /** Packet socket: fanout by an eBPF program. See packet(7). Linux only. */
-export const PACKET_FANOUT_EBPF: number = /* @__PURE__ */ pick(7);
+export const PACKET_FANOUT_EBPF: number = linux ? 7 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_FANOUT_FLAG_DEFRAG: number = /* @__PURE__ */ pick(32768);
+export const PACKET_FANOUT_FLAG_DEFRAG: number = linux ? 32768 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_FANOUT_FLAG_IGNORE_OUTGOING: number = /* @__PURE__ */ pick(16384);
+export const PACKET_FANOUT_FLAG_IGNORE_OUTGOING: number = linux ? 16384 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_FANOUT_FLAG_ROLLOVER: number = /* @__PURE__ */ pick(4096);
+export const PACKET_FANOUT_FLAG_ROLLOVER: number = linux ? 4096 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_FANOUT_FLAG_UNIQUEID: number = /* @__PURE__ */ pick(8192);
+export const PACKET_FANOUT_FLAG_UNIQUEID: number = linux ? 8192 : none;
 
 /** Packet socket: fanout by flow. See packet(7). Linux only. */
-export const PACKET_FANOUT_HASH: number = /* @__PURE__ */ pick(0);
+export const PACKET_FANOUT_HASH: number = linux ? 0 : none;
 
 /** Packet socket: fanout in turn. See packet(7). Linux only. */
-export const PACKET_FANOUT_LB: number = /* @__PURE__ */ pick(1);
+export const PACKET_FANOUT_LB: number = linux ? 1 : none;
 
 /** Packet socket: fanout by the device's queue. See packet(7). Linux only. */
-export const PACKET_FANOUT_QM: number = /* @__PURE__ */ pick(5);
+export const PACKET_FANOUT_QM: number = linux ? 5 : none;
 
 /** Packet socket: fanout at random. See packet(7). Linux only. */
-export const PACKET_FANOUT_RND: number = /* @__PURE__ */ pick(4);
+export const PACKET_FANOUT_RND: number = linux ? 4 : none;
 
 /** Packet socket: fanout to the next when one is full. See packet(7). Linux only. */
-export const PACKET_FANOUT_ROLLOVER: number = /* @__PURE__ */ pick(3);
+export const PACKET_FANOUT_ROLLOVER: number = linux ? 3 : none;
 
 /** Packet socket: type: routed by the device. See packet(7). Linux only. */
-export const PACKET_FASTROUTE: number = /* @__PURE__ */ pick(6);
+export const PACKET_FASTROUTE: number = linux ? 6 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_HDRLEN: number = /* @__PURE__ */ pick(11);
+export const PACKET_HDRLEN: number = linux ? 11 : none;
 
 /** Packet socket: type: for this host. See packet(7). Linux only. */
-export const PACKET_HOST: number = /* @__PURE__ */ pick(0);
+export const PACKET_HOST: number = linux ? 0 : none;
 
 /** Packet socket: option: do not see what this host sends. See packet(7). Linux only. */
-export const PACKET_IGNORE_OUTGOING: number = /* @__PURE__ */ pick(23);
+export const PACKET_IGNORE_OUTGOING: number = linux ? 23 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_KERNEL: number = /* @__PURE__ */ pick(7);
+export const PACKET_KERNEL: number = linux ? 7 : none;
 
 /** Packet socket: type: looped back. See packet(7). Linux only. */
-export const PACKET_LOOPBACK: number = /* @__PURE__ */ pick(5);
+export const PACKET_LOOPBACK: number = linux ? 5 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_LOSS: number = /* @__PURE__ */ pick(14);
+export const PACKET_LOSS: number = linux ? 14 : none;
 
 /** Packet socket: membership: hear every group. See packet(7). Linux only. */
-export const PACKET_MR_ALLMULTI: number = /* @__PURE__ */ pick(2);
+export const PACKET_MR_ALLMULTI: number = linux ? 2 : none;
 
 /** Packet socket: membership: hear a group. See packet(7). Linux only. */
-export const PACKET_MR_MULTICAST: number = /* @__PURE__ */ pick(0);
+export const PACKET_MR_MULTICAST: number = linux ? 0 : none;
 
 /** Packet socket: membership: hear everything. See packet(7). Linux only. */
-export const PACKET_MR_PROMISC: number = /* @__PURE__ */ pick(1);
+export const PACKET_MR_PROMISC: number = linux ? 1 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_MR_UNICAST: number = /* @__PURE__ */ pick(3);
+export const PACKET_MR_UNICAST: number = linux ? 3 : none;
 
 /** Packet socket: type: for a group. See packet(7). Linux only. */
-export const PACKET_MULTICAST: number = /* @__PURE__ */ pick(2);
+export const PACKET_MULTICAST: number = linux ? 2 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_ORIGDEV: number = /* @__PURE__ */ pick(9);
+export const PACKET_ORIGDEV: number = linux ? 9 : none;
 
 /** Packet socket: type: for another host, seen because the device listens to all. See packet(7). Linux only. */
-export const PACKET_OTHERHOST: number = /* @__PURE__ */ pick(3);
+export const PACKET_OTHERHOST: number = linux ? 3 : none;
 
 /** Packet socket: type: sent by this host. See packet(7). Linux only. */
-export const PACKET_OUTGOING: number = /* @__PURE__ */ pick(4);
+export const PACKET_OUTGOING: number = linux ? 4 : none;
 
 /** Packet socket: option: send past the packet scheduler. See packet(7). Linux only. */
-export const PACKET_QDISC_BYPASS: number = /* @__PURE__ */ pick(20);
+export const PACKET_QDISC_BYPASS: number = linux ? 20 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_RECV_OUTPUT: number = /* @__PURE__ */ pick(3);
+export const PACKET_RECV_OUTPUT: number = linux ? 3 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_RESERVE: number = /* @__PURE__ */ pick(12);
+export const PACKET_RESERVE: number = linux ? 12 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_ROLLOVER_STATS: number = /* @__PURE__ */ pick(21);
+export const PACKET_ROLLOVER_STATS: number = linux ? 21 : none;
 
 /** Packet socket: option: a memory-mapped ring to receive with. See packet(7). Linux only. */
-export const PACKET_RX_RING: number = /* @__PURE__ */ pick(5);
+export const PACKET_RX_RING: number = linux ? 5 : none;
 
 /** Packet socket: option: counts of packets received and dropped. See packet(7). Linux only. */
-export const PACKET_STATISTICS: number = /* @__PURE__ */ pick(6);
+export const PACKET_STATISTICS: number = linux ? 6 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_TIMESTAMP: number = /* @__PURE__ */ pick(17);
+export const PACKET_TIMESTAMP: number = linux ? 17 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_TX_HAS_OFF: number = /* @__PURE__ */ pick(19);
+export const PACKET_TX_HAS_OFF: number = linux ? 19 : none;
 
 /** Packet socket: option: a memory-mapped ring to send with. See packet(7). Linux only. */
-export const PACKET_TX_RING: number = /* @__PURE__ */ pick(13);
+export const PACKET_TX_RING: number = linux ? 13 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_TX_TIMESTAMP: number = /* @__PURE__ */ pick(16);
+export const PACKET_TX_TIMESTAMP: number = linux ? 16 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_USER: number = /* @__PURE__ */ pick(6);
+export const PACKET_USER: number = linux ? 6 : none;
 
 /** Packet socket: option: layout of the ring, one of TPACKET_V. See packet(7). Linux only. */
-export const PACKET_VERSION: number = /* @__PURE__ */ pick(10);
+export const PACKET_VERSION: number = linux ? 10 : none;
 
 /** Packet socket: option: a virtio header before each packet. See packet(7). Linux only. */
-export const PACKET_VNET_HDR: number = /* @__PURE__ */ pick(15);
+export const PACKET_VNET_HDR: number = linux ? 15 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const PACKET_VNET_HDR_SZ: number = /* @__PURE__ */ pick(24);
+export const PACKET_VNET_HDR_SZ: number = linux ? 24 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TPACKET2_HDRLEN: number = /* @__PURE__ */ pick(52);
+export const TPACKET2_HDRLEN: number = linux ? 52 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TPACKET3_HDRLEN: number = /* @__PURE__ */ pick(68);
+export const TPACKET3_HDRLEN: number = linux ? 68 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TPACKET_ALIGNMENT: number = /* @__PURE__ */ pick(16);
+export const TPACKET_ALIGNMENT: number = linux ? 16 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TPACKET_HDRLEN: number = /* @__PURE__ */ pick(52);
+export const TPACKET_HDRLEN: number = linux ? 52 : none;
 
 /** Packet socket: first layout of the ring. See packet(7). Linux only. */
-export const TPACKET_V1: number = /* @__PURE__ */ pick(0);
+export const TPACKET_V1: number = linux ? 0 : none;
 
 /** Packet socket: second layout of the ring. See packet(7). Linux only. */
-export const TPACKET_V2: number = /* @__PURE__ */ pick(1);
+export const TPACKET_V2: number = linux ? 1 : none;
 
 /** Packet socket: third layout of the ring, in blocks. See packet(7). Linux only. */
-export const TPACKET_V3: number = /* @__PURE__ */ pick(2);
+export const TPACKET_V3: number = linux ? 2 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_FT_REQ_FILL_RXHASH: number = /* @__PURE__ */ pick(1);
+export const TP_FT_REQ_FILL_RXHASH: number = linux ? 1 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_AVAILABLE: number = /* @__PURE__ */ pick(0);
+export const TP_STATUS_AVAILABLE: number = linux ? 0 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_BLK_TMO: number = /* @__PURE__ */ pick(32);
+export const TP_STATUS_BLK_TMO: number = linux ? 32 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_COPY: number = /* @__PURE__ */ pick(2);
+export const TP_STATUS_COPY: number = linux ? 2 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_CSUMNOTREADY: number = /* @__PURE__ */ pick(8);
+export const TP_STATUS_CSUMNOTREADY: number = linux ? 8 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_CSUM_VALID: number = /* @__PURE__ */ pick(128);
+export const TP_STATUS_CSUM_VALID: number = linux ? 128 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_GSO_TCP: number = /* @__PURE__ */ pick(256);
+export const TP_STATUS_GSO_TCP: number = linux ? 256 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_KERNEL: number = /* @__PURE__ */ pick(0);
+export const TP_STATUS_KERNEL: number = linux ? 0 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_LOSING: number = /* @__PURE__ */ pick(4);
+export const TP_STATUS_LOSING: number = linux ? 4 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_SENDING: number = /* @__PURE__ */ pick(2);
+export const TP_STATUS_SENDING: number = linux ? 2 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_SEND_REQUEST: number = /* @__PURE__ */ pick(1);
+export const TP_STATUS_SEND_REQUEST: number = linux ? 1 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_TS_RAW_HARDWARE: number = /* @__PURE__ */ pick(2147483648);
+export const TP_STATUS_TS_RAW_HARDWARE: number = linux ? 2147483648 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_TS_SOFTWARE: number = /* @__PURE__ */ pick(536870912);
+export const TP_STATUS_TS_SOFTWARE: number = linux ? 536870912 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_TS_SYS_HARDWARE: number = /* @__PURE__ */ pick(1073741824);
+export const TP_STATUS_TS_SYS_HARDWARE: number = linux ? 1073741824 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_USER: number = /* @__PURE__ */ pick(1);
+export const TP_STATUS_USER: number = linux ? 1 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_VLAN_TPID_VALID: number = /* @__PURE__ */ pick(64);
+export const TP_STATUS_VLAN_TPID_VALID: number = linux ? 64 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_VLAN_VALID: number = /* @__PURE__ */ pick(16);
+export const TP_STATUS_VLAN_VALID: number = linux ? 16 : none;
 
 /** Packet socket. See packet(7). Linux only. */
-export const TP_STATUS_WRONG_FORMAT: number = /* @__PURE__ */ pick(4);
+export const TP_STATUS_WRONG_FORMAT: number = linux ? 4 : none;
 
-// Ethernet protocols
-
-/** Ethernet protocol number. See packet(7). Linux, FreeBSD, NetBSD only. */
-export const ETHERTYPE_AARP: number = /* @__PURE__ */ pick(33011, undefined, undefined, 33011, 33011);
+// Common Ethernet protocols
 
 /** Ethernet protocol number: ARP. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ETHERTYPE_ARP: number = /* @__PURE__ */ pick(2054, 2054, undefined, 2054, 2054);
-
-/** Ethernet protocol number. See packet(7). Linux, FreeBSD, NetBSD only. */
-export const ETHERTYPE_AT: number = /* @__PURE__ */ pick(32923, undefined, undefined, 32923, 32923);
-
-/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
-export const ETHERTYPE_FLOWCONTROL: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 34824, 34824);
+export const ETHERTYPE_ARP: number = win32 ? none : 2054;
 
 /** Ethernet protocol number: IPv4. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ETHERTYPE_IP: number = /* @__PURE__ */ pick(2048, 2048, undefined, 2048, 2048);
+export const ETHERTYPE_IP: number = win32 ? none : 2048;
 
 /** Ethernet protocol number: IPv6. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ETHERTYPE_IPV6: number = /* @__PURE__ */ pick(34525, 34525, undefined, 34525, 34525);
-
-/** Ethernet protocol number. See packet(7). Linux, FreeBSD, NetBSD only. */
-export const ETHERTYPE_IPX: number = /* @__PURE__ */ pick(33079, undefined, undefined, 33079, 33079);
-
-/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
-export const ETHERTYPE_LLDP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 35020, 35020);
-
-/** Ethernet protocol number. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ETHERTYPE_LOOPBACK: number = /* @__PURE__ */ pick(36864, 36864, undefined, 36864, 36864);
-
-/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
-export const ETHERTYPE_MPLS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 34887, 34887);
-
-/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
-export const ETHERTYPE_MPLS_MCAST: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 34888, 34888);
-
-/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
-export const ETHERTYPE_NS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1536, 1536);
-
-/** Ethernet protocol number: port authentication. See packet(7). macOS, FreeBSD, NetBSD only. */
-export const ETHERTYPE_PAE: number = /* @__PURE__ */ pick(undefined, 34958, undefined, 34958, 34958);
-
-/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
-export const ETHERTYPE_PPP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 34827, 34827);
-
-/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
-export const ETHERTYPE_PPPOE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 34916, 34916);
-
-/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
-export const ETHERTYPE_PPPOEDISC: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 34915, 34915);
-
-/** Ethernet protocol number. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ETHERTYPE_PUP: number = /* @__PURE__ */ pick(512, 512, undefined, 512, 512);
-
-/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
-export const ETHERTYPE_QINQ: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 34984, 34984);
-
-/** Ethernet protocol number: reverse ARP. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ETHERTYPE_REVARP: number = /* @__PURE__ */ pick(32821, 32821, undefined, 32821, 32821);
-
-/** Ethernet protocol number. See packet(7). FreeBSD only. */
-export const ETHERTYPE_SLOW: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 34825);
+export const ETHERTYPE_IPV6: number = win32 ? none : 34525;
 
 /** Ethernet protocol number: VLAN tag. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const ETHERTYPE_VLAN: number = /* @__PURE__ */ pick(33024, 33024, undefined, 33024, 33024);
-
-/** Ethernet protocol number: precision time protocol. See packet(7). Linux only. */
-export const ETH_P_1588: number = /* @__PURE__ */ pick(35063);
-
-/** Ethernet protocol number: service VLAN tag. See packet(7). Linux only. */
-export const ETH_P_8021AD: number = /* @__PURE__ */ pick(34984);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_8021AH: number = /* @__PURE__ */ pick(35047);
-
-/** Ethernet protocol number: VLAN tag. See packet(7). Linux only. */
-export const ETH_P_8021Q: number = /* @__PURE__ */ pick(33024);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_80221: number = /* @__PURE__ */ pick(35095);
-
-/** Ethernet protocol number: IEEE 802.2 frames. See packet(7). Linux only. */
-export const ETH_P_802_2: number = /* @__PURE__ */ pick(4);
-
-/** Ethernet protocol number: IEEE 802.3 frames. See packet(7). Linux only. */
-export const ETH_P_802_3: number = /* @__PURE__ */ pick(1);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_802_EX1: number = /* @__PURE__ */ pick(34997);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_AARP: number = /* @__PURE__ */ pick(33011);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_AF_IUCV: number = /* @__PURE__ */ pick(64507);
+export const ETHERTYPE_VLAN: number = win32 ? none : 33024;
 
 /** Ethernet protocol number: every protocol. See packet(7). Linux only. */
-export const ETH_P_ALL: number = /* @__PURE__ */ pick(3);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_AOE: number = /* @__PURE__ */ pick(34978);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_ARCNET: number = /* @__PURE__ */ pick(26);
-
-/** Ethernet protocol number: ARP. See packet(7). Linux only. */
-export const ETH_P_ARP: number = /* @__PURE__ */ pick(2054);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_ATALK: number = /* @__PURE__ */ pick(32923);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_ATMFATE: number = /* @__PURE__ */ pick(34948);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_ATMMPOA: number = /* @__PURE__ */ pick(34892);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_AX25: number = /* @__PURE__ */ pick(2);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_BATMAN: number = /* @__PURE__ */ pick(17157);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_BPQ: number = /* @__PURE__ */ pick(2303);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_CAIF: number = /* @__PURE__ */ pick(247);
-
-/** Ethernet protocol number: CAN frames. See packet(7). Linux only. */
-export const ETH_P_CAN: number = /* @__PURE__ */ pick(12);
-
-/** Ethernet protocol number: CAN FD frames. See packet(7). Linux only. */
-export const ETH_P_CANFD: number = /* @__PURE__ */ pick(13);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_CANXL: number = /* @__PURE__ */ pick(14);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_CFM: number = /* @__PURE__ */ pick(35074);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_CONTROL: number = /* @__PURE__ */ pick(22);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_CUST: number = /* @__PURE__ */ pick(24582);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_DDCMP: number = /* @__PURE__ */ pick(6);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_DEC: number = /* @__PURE__ */ pick(24576);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_DIAG: number = /* @__PURE__ */ pick(24581);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_DNA_DL: number = /* @__PURE__ */ pick(24577);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_DNA_RC: number = /* @__PURE__ */ pick(24578);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_DNA_RT: number = /* @__PURE__ */ pick(24579);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_DSA: number = /* @__PURE__ */ pick(27);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_DSA_8021Q: number = /* @__PURE__ */ pick(56027);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_DSA_A5PSW: number = /* @__PURE__ */ pick(57345);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_ECONET: number = /* @__PURE__ */ pick(24);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_EDSA: number = /* @__PURE__ */ pick(56026);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_ERSPAN: number = /* @__PURE__ */ pick(35006);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_ERSPAN2: number = /* @__PURE__ */ pick(8939);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_ETHERCAT: number = /* @__PURE__ */ pick(34980);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_FCOE: number = /* @__PURE__ */ pick(35078);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_FIP: number = /* @__PURE__ */ pick(35092);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_HDLC: number = /* @__PURE__ */ pick(25);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_HSR: number = /* @__PURE__ */ pick(35119);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_IBOE: number = /* @__PURE__ */ pick(35093);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_IEEE802154: number = /* @__PURE__ */ pick(246);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_IEEEPUP: number = /* @__PURE__ */ pick(2560);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_IEEEPUPAT: number = /* @__PURE__ */ pick(2561);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_IFE: number = /* @__PURE__ */ pick(60734);
-
-/** Ethernet protocol number: IPv4. See packet(7). Linux only. */
-export const ETH_P_IP: number = /* @__PURE__ */ pick(2048);
-
-/** Ethernet protocol number: IPv6. See packet(7). Linux only. */
-export const ETH_P_IPV6: number = /* @__PURE__ */ pick(34525);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_IPX: number = /* @__PURE__ */ pick(33079);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_IRDA: number = /* @__PURE__ */ pick(23);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_LAT: number = /* @__PURE__ */ pick(24580);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_LINK_CTL: number = /* @__PURE__ */ pick(34924);
-
-/** Ethernet protocol number: link layer discovery. See packet(7). Linux only. */
-export const ETH_P_LLDP: number = /* @__PURE__ */ pick(35020);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_LOCALTALK: number = /* @__PURE__ */ pick(9);
-
-/** Ethernet protocol number: loopback. See packet(7). Linux only. */
-export const ETH_P_LOOP: number = /* @__PURE__ */ pick(96);
-
-/** Ethernet protocol number: loopback. See packet(7). Linux only. */
-export const ETH_P_LOOPBACK: number = /* @__PURE__ */ pick(36864);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_MACSEC: number = /* @__PURE__ */ pick(35045);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_MAP: number = /* @__PURE__ */ pick(249);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_MCTP: number = /* @__PURE__ */ pick(250);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_MOBITEX: number = /* @__PURE__ */ pick(21);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_MPLS_MC: number = /* @__PURE__ */ pick(34888);
-
-/** Ethernet protocol number: MPLS. See packet(7). Linux only. */
-export const ETH_P_MPLS_UC: number = /* @__PURE__ */ pick(34887);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_MRP: number = /* @__PURE__ */ pick(35043);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_MVRP: number = /* @__PURE__ */ pick(35061);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_MXLGSW: number = /* @__PURE__ */ pick(35011);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_NCSI: number = /* @__PURE__ */ pick(35064);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_NSH: number = /* @__PURE__ */ pick(35151);
-
-/** Ethernet protocol number: port authentication. See packet(7). Linux only. */
-export const ETH_P_PAE: number = /* @__PURE__ */ pick(34958);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_PAUSE: number = /* @__PURE__ */ pick(34824);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_PHONET: number = /* @__PURE__ */ pick(245);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_PPPTALK: number = /* @__PURE__ */ pick(16);
-
-/** Ethernet protocol number: PPP over Ethernet, discovery. See packet(7). Linux only. */
-export const ETH_P_PPP_DISC: number = /* @__PURE__ */ pick(34915);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_PPP_MP: number = /* @__PURE__ */ pick(8);
-
-/** Ethernet protocol number: PPP over Ethernet, session. See packet(7). Linux only. */
-export const ETH_P_PPP_SES: number = /* @__PURE__ */ pick(34916);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_PREAUTH: number = /* @__PURE__ */ pick(35015);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_PROFINET: number = /* @__PURE__ */ pick(34962);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_PRP: number = /* @__PURE__ */ pick(35067);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_PUP: number = /* @__PURE__ */ pick(512);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_PUPAT: number = /* @__PURE__ */ pick(513);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_QINQ1: number = /* @__PURE__ */ pick(37120);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_QINQ2: number = /* @__PURE__ */ pick(37376);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_QINQ3: number = /* @__PURE__ */ pick(37632);
-
-/** Ethernet protocol number: reverse ARP. See packet(7). Linux only. */
-export const ETH_P_RARP: number = /* @__PURE__ */ pick(32821);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_REALTEK: number = /* @__PURE__ */ pick(34969);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_SCA: number = /* @__PURE__ */ pick(24583);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_SLOW: number = /* @__PURE__ */ pick(34825);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_SNAP: number = /* @__PURE__ */ pick(5);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_TDLS: number = /* @__PURE__ */ pick(35085);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_TEB: number = /* @__PURE__ */ pick(25944);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_TIPC: number = /* @__PURE__ */ pick(35018);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_TRAILER: number = /* @__PURE__ */ pick(28);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_TR_802_2: number = /* @__PURE__ */ pick(17);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_TSN: number = /* @__PURE__ */ pick(8944);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_WAN_PPP: number = /* @__PURE__ */ pick(7);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_WCCP: number = /* @__PURE__ */ pick(34878);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_X25: number = /* @__PURE__ */ pick(2053);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_XDSA: number = /* @__PURE__ */ pick(248);
-
-/** Ethernet protocol number. See packet(7). Linux only. */
-export const ETH_P_YT921X: number = /* @__PURE__ */ pick(39304);
-
-// Hardware types
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_ADAPT: number = /* @__PURE__ */ pick(264);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_APPLETLK: number = /* @__PURE__ */ pick(8);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux, NetBSD only. */
-export const ARPHRD_ARCNET: number = /* @__PURE__ */ pick(7, undefined, undefined, undefined, 7);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_ASH: number = /* @__PURE__ */ pick(781);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_ATM: number = /* @__PURE__ */ pick(19);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_AX25: number = /* @__PURE__ */ pick(3);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_BIF: number = /* @__PURE__ */ pick(775);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it: CAN. See netdevice(7). Linux only. */
-export const ARPHRD_CAN: number = /* @__PURE__ */ pick(280);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_CHAOS: number = /* @__PURE__ */ pick(5);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_CISCO: number = /* @__PURE__ */ pick(513);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_CSLIP: number = /* @__PURE__ */ pick(257);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_CSLIP6: number = /* @__PURE__ */ pick(259);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_DDCMP: number = /* @__PURE__ */ pick(517);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_DLCI: number = /* @__PURE__ */ pick(15);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_ECONET: number = /* @__PURE__ */ pick(782);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_EETHER: number = /* @__PURE__ */ pick(2);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it: Ethernet. See netdevice(7). Linux, FreeBSD, NetBSD only. */
-export const ARPHRD_ETHER: number = /* @__PURE__ */ pick(1, undefined, undefined, 1, 1);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_EUI64: number = /* @__PURE__ */ pick(27);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_FCAL: number = /* @__PURE__ */ pick(785);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_FCFABRIC: number = /* @__PURE__ */ pick(787);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_FCPL: number = /* @__PURE__ */ pick(786);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_FCPP: number = /* @__PURE__ */ pick(784);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_FDDI: number = /* @__PURE__ */ pick(774);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_FRAD: number = /* @__PURE__ */ pick(770);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). FreeBSD, NetBSD only. */
-export const ARPHRD_FRELAY: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 15, 15);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_HDLC: number = /* @__PURE__ */ pick(513);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_HIPPI: number = /* @__PURE__ */ pick(780);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_HWX25: number = /* @__PURE__ */ pick(272);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it: FireWire. See netdevice(7). Linux, FreeBSD, NetBSD only. */
-export const ARPHRD_IEEE1394: number = /* @__PURE__ */ pick(24, undefined, undefined, 24, 24);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux, FreeBSD, NetBSD only. */
-export const ARPHRD_IEEE802: number = /* @__PURE__ */ pick(6, undefined, undefined, 6, 6);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it: Wi-Fi. See netdevice(7). Linux only. */
-export const ARPHRD_IEEE80211: number = /* @__PURE__ */ pick(801);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_IEEE80211_PRISM: number = /* @__PURE__ */ pick(802);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_IEEE80211_RADIOTAP: number = /* @__PURE__ */ pick(803);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_IEEE802154: number = /* @__PURE__ */ pick(804);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_IEEE802154_PHY: number = /* @__PURE__ */ pick(805);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_IEEE802_TR: number = /* @__PURE__ */ pick(800);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it: InfiniBand. See netdevice(7). Linux, FreeBSD only. */
-export const ARPHRD_INFINIBAND: number = /* @__PURE__ */ pick(32, undefined, undefined, 32);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_IPDDP: number = /* @__PURE__ */ pick(777);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_IPGRE: number = /* @__PURE__ */ pick(778);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_IRDA: number = /* @__PURE__ */ pick(783);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_LAPB: number = /* @__PURE__ */ pick(516);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_LOCALTLK: number = /* @__PURE__ */ pick(773);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it: loopback. See netdevice(7). Linux only. */
-export const ARPHRD_LOOPBACK: number = /* @__PURE__ */ pick(772);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_MCTP: number = /* @__PURE__ */ pick(290);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_METRICOM: number = /* @__PURE__ */ pick(23);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_NETROM: number = /* @__PURE__ */ pick(0);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it: no hardware address. See netdevice(7). Linux only. */
-export const ARPHRD_NONE: number = /* @__PURE__ */ pick(65534);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_PIMREG: number = /* @__PURE__ */ pick(779);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it: PPP. See netdevice(7). Linux only. */
-export const ARPHRD_PPP: number = /* @__PURE__ */ pick(512);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_PRONET: number = /* @__PURE__ */ pick(4);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_RAWHDLC: number = /* @__PURE__ */ pick(518);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_RAWIP: number = /* @__PURE__ */ pick(519);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_ROSE: number = /* @__PURE__ */ pick(270);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_RSRVD: number = /* @__PURE__ */ pick(260);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_SIT: number = /* @__PURE__ */ pick(776);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_SKIP: number = /* @__PURE__ */ pick(771);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_SLIP: number = /* @__PURE__ */ pick(256);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_SLIP6: number = /* @__PURE__ */ pick(258);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). NetBSD only. */
-export const ARPHRD_STRIP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 23);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_TUNNEL: number = /* @__PURE__ */ pick(768);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_TUNNEL6: number = /* @__PURE__ */ pick(769);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_VOID: number = /* @__PURE__ */ pick(65535);
-
-/** Hardware type, as sll_hatype and ifr_hwaddr give it. See netdevice(7). Linux only. */
-export const ARPHRD_X25: number = /* @__PURE__ */ pick(271);
-
-// Classic BPF
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_A: number = /* @__PURE__ */ pick(16, undefined, undefined, 16, 16);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_ABS: number = /* @__PURE__ */ pick(32, undefined, undefined, 32, 32);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_ADD: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_ALU: number = /* @__PURE__ */ pick(4, undefined, undefined, 4, 4);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_AND: number = /* @__PURE__ */ pick(80, undefined, undefined, 80, 80);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_B: number = /* @__PURE__ */ pick(16, undefined, undefined, 16, 16);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_DIV: number = /* @__PURE__ */ pick(48, undefined, undefined, 48, 48);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_H: number = /* @__PURE__ */ pick(8, undefined, undefined, 8, 8);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_IMM: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_IND: number = /* @__PURE__ */ pick(64, undefined, undefined, 64, 64);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_JA: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_JEQ: number = /* @__PURE__ */ pick(16, undefined, undefined, 16, 16);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_JGE: number = /* @__PURE__ */ pick(48, undefined, undefined, 48, 48);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_JGT: number = /* @__PURE__ */ pick(32, undefined, undefined, 32, 32);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_JMP: number = /* @__PURE__ */ pick(5, undefined, undefined, 5, 5);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_JSET: number = /* @__PURE__ */ pick(64, undefined, undefined, 64, 64);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_K: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_LD: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_LDX: number = /* @__PURE__ */ pick(1, undefined, undefined, 1, 1);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_LEN: number = /* @__PURE__ */ pick(128, undefined, undefined, 128, 128);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_LSH: number = /* @__PURE__ */ pick(96, undefined, undefined, 96, 96);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_MAXINSNS: number = /* @__PURE__ */ pick(4096, undefined, undefined, 512, 512);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_MEM: number = /* @__PURE__ */ pick(96, undefined, undefined, 96, 96);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_MISC: number = /* @__PURE__ */ pick(7, undefined, undefined, 7, 7);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_MOD: number = /* @__PURE__ */ pick(144, undefined, undefined, 144, 144);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_MSH: number = /* @__PURE__ */ pick(160, undefined, undefined, 160, 160);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_MUL: number = /* @__PURE__ */ pick(32, undefined, undefined, 32, 32);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_NEG: number = /* @__PURE__ */ pick(128, undefined, undefined, 128, 128);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_OR: number = /* @__PURE__ */ pick(64, undefined, undefined, 64, 64);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_RET: number = /* @__PURE__ */ pick(6, undefined, undefined, 6, 6);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_RSH: number = /* @__PURE__ */ pick(112, undefined, undefined, 112, 112);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_ST: number = /* @__PURE__ */ pick(2, undefined, undefined, 2, 2);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_STX: number = /* @__PURE__ */ pick(3, undefined, undefined, 3, 3);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_SUB: number = /* @__PURE__ */ pick(16, undefined, undefined, 16, 16);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_TAX: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_TXA: number = /* @__PURE__ */ pick(128, undefined, undefined, 128, 128);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_W: number = /* @__PURE__ */ pick(0, undefined, undefined, 0, 0);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_X: number = /* @__PURE__ */ pick(8, undefined, undefined, 8, 8);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux, FreeBSD, NetBSD only. */
-export const BPF_XOR: number = /* @__PURE__ */ pick(160, undefined, undefined, 160, 160);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_ALU_XOR_X: number = /* @__PURE__ */ pick(40);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_CPU: number = /* @__PURE__ */ pick(36);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_HATYPE: number = /* @__PURE__ */ pick(28);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_IFINDEX: number = /* @__PURE__ */ pick(8);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_MARK: number = /* @__PURE__ */ pick(20);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_MAX: number = /* @__PURE__ */ pick(64);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_NLATTR: number = /* @__PURE__ */ pick(12);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_NLATTR_NEST: number = /* @__PURE__ */ pick(16);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_OFF: number = /* @__PURE__ */ pick(-4096);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_PAY_OFFSET: number = /* @__PURE__ */ pick(52);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_PKTTYPE: number = /* @__PURE__ */ pick(4);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_PROTOCOL: number = /* @__PURE__ */ pick(0);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_QUEUE: number = /* @__PURE__ */ pick(24);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_RANDOM: number = /* @__PURE__ */ pick(56);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_RXHASH: number = /* @__PURE__ */ pick(32);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_VLAN_TAG: number = /* @__PURE__ */ pick(44);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_VLAN_TAG_PRESENT: number = /* @__PURE__ */ pick(48);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_AD_VLAN_TPID: number = /* @__PURE__ */ pick(60);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_LL_OFF: number = /* @__PURE__ */ pick(-2097152);
-
-/** Classic BPF instruction part, for SO_ATTACH_FILTER. See https://docs.kernel.org/networking/filter.html. Linux only. */
-export const SKF_NET_OFF: number = /* @__PURE__ */ pick(-1048576);
+export const ETH_P_ALL: number = linux ? 3 : none;
 
 // CAN
 
 /** CAN: flag: the data is sent at a higher rate. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANFD_BRS: number = /* @__PURE__ */ pick(1);
+export const CANFD_BRS: number = linux ? 1 : none;
 
 /** CAN: flag: the sender's error state. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANFD_ESI: number = /* @__PURE__ */ pick(2);
+export const CANFD_ESI: number = linux ? 2 : none;
 
 /** CAN: flag: a CAN FD frame. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANFD_FDF: number = /* @__PURE__ */ pick(4);
+export const CANFD_FDF: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANFD_MAX_DLC: number = /* @__PURE__ */ pick(15);
+export const CANFD_MAX_DLC: number = linux ? 15 : none;
 
 /** CAN: most data bytes of a CAN FD frame. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANFD_MAX_DLEN: number = /* @__PURE__ */ pick(64);
+export const CANFD_MAX_DLEN: number = linux ? 64 : none;
 
 /** CAN: bytes of a CAN FD frame. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANFD_MTU: number = /* @__PURE__ */ pick(72);
+export const CANFD_MTU: number = linux ? 72 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_HDR_SIZE: number = /* @__PURE__ */ pick(12);
+export const CANXL_HDR_SIZE: number = linux ? 12 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_MAX_DLC: number = /* @__PURE__ */ pick(2047);
+export const CANXL_MAX_DLC: number = linux ? 2047 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_MAX_DLC_MASK: number = /* @__PURE__ */ pick(2047);
+export const CANXL_MAX_DLC_MASK: number = linux ? 2047 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_MAX_DLEN: number = /* @__PURE__ */ pick(2048);
+export const CANXL_MAX_DLEN: number = linux ? 2048 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_MAX_MTU: number = /* @__PURE__ */ pick(2060);
+export const CANXL_MAX_MTU: number = linux ? 2060 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_MIN_DLC: number = /* @__PURE__ */ pick(0);
+export const CANXL_MIN_DLC: number = linux ? 0 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_MIN_DLEN: number = /* @__PURE__ */ pick(1);
+export const CANXL_MIN_DLEN: number = linux ? 1 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_MIN_MTU: number = /* @__PURE__ */ pick(76);
+export const CANXL_MIN_MTU: number = linux ? 76 : none;
 
 /** CAN: most bytes of a CAN XL frame. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_MTU: number = /* @__PURE__ */ pick(2060);
+export const CANXL_MTU: number = linux ? 2060 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_PRIO_BITS: number = /* @__PURE__ */ pick(11);
+export const CANXL_PRIO_BITS: number = linux ? 11 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_PRIO_MASK: number = /* @__PURE__ */ pick(2047);
+export const CANXL_PRIO_MASK: number = linux ? 2047 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_RRS: number = /* @__PURE__ */ pick(2);
+export const CANXL_RRS: number = linux ? 2 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_SEC: number = /* @__PURE__ */ pick(1);
+export const CANXL_SEC: number = linux ? 1 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_VCID_MASK: number = /* @__PURE__ */ pick(16711680);
+export const CANXL_VCID_MASK: number = linux ? 16711680 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_VCID_OFFSET: number = /* @__PURE__ */ pick(16);
+export const CANXL_VCID_OFFSET: number = linux ? 16 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_VCID_VAL_MASK: number = /* @__PURE__ */ pick(255);
+export const CANXL_VCID_VAL_MASK: number = linux ? 255 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CANXL_XLF: number = /* @__PURE__ */ pick(128);
+export const CANXL_XLF: number = linux ? 128 : none;
 
 /** CAN: protocol: broadcast manager, cyclic and filtered messages. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM: number = /* @__PURE__ */ pick(2);
+export const CAN_BCM: number = linux ? 2 : none;
 
 /** CAN: flag: the frames are CAN FD. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_CAN_FD_FRAME: number = /* @__PURE__ */ pick(2048);
+export const CAN_BCM_CAN_FD_FRAME: number = linux ? 2048 : none;
 
 /** CAN: flag: tell when frames come again after a timeout. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_ANNOUNCE_RESUME: number = /* @__PURE__ */ pick(256);
+export const CAN_BCM_RX_ANNOUNCE_RESUME: number = linux ? 256 : none;
 
 /** CAN: opcode: a frame changed. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_CHANGED: number = /* @__PURE__ */ pick(12);
+export const CAN_BCM_RX_CHANGED: number = linux ? 12 : none;
 
 /** CAN: flag: a changed length is a change. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_CHECK_DLC: number = /* @__PURE__ */ pick(64);
+export const CAN_BCM_RX_CHECK_DLC: number = linux ? 64 : none;
 
 /** CAN: opcode: remove a subscription. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_DELETE: number = /* @__PURE__ */ pick(6);
+export const CAN_BCM_RX_DELETE: number = linux ? 6 : none;
 
 /** CAN: flag: compare the identifier only. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_FILTER_ID: number = /* @__PURE__ */ pick(32);
+export const CAN_BCM_RX_FILTER_ID: number = linux ? 32 : none;
 
 /** CAN: flag: do not start the timer by itself. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_NO_AUTOTIMER: number = /* @__PURE__ */ pick(128);
+export const CAN_BCM_RX_NO_AUTOTIMER: number = linux ? 128 : none;
 
 /** CAN: opcode: read a subscription. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_READ: number = /* @__PURE__ */ pick(7);
+export const CAN_BCM_RX_READ: number = linux ? 7 : none;
 
 /** CAN: flag: answer a remote request. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_RTR_FRAME: number = /* @__PURE__ */ pick(1024);
+export const CAN_BCM_RX_RTR_FRAME: number = linux ? 1024 : none;
 
 /** CAN: opcode: make a subscription. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_SETUP: number = /* @__PURE__ */ pick(5);
+export const CAN_BCM_RX_SETUP: number = linux ? 5 : none;
 
 /** CAN: opcode: answer to CAN_BCM_RX_READ. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_STATUS: number = /* @__PURE__ */ pick(10);
+export const CAN_BCM_RX_STATUS: number = linux ? 10 : none;
 
 /** CAN: opcode: a cyclic message is missing. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_RX_TIMEOUT: number = /* @__PURE__ */ pick(11);
+export const CAN_BCM_RX_TIMEOUT: number = linux ? 11 : none;
 
 /** CAN: flag: set the timers. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_SETTIMER: number = /* @__PURE__ */ pick(1);
+export const CAN_BCM_SETTIMER: number = linux ? 1 : none;
 
 /** CAN: flag: start the timer. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_STARTTIMER: number = /* @__PURE__ */ pick(2);
+export const CAN_BCM_STARTTIMER: number = linux ? 2 : none;
 
 /** CAN: flag: send at once when data changes. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_ANNOUNCE: number = /* @__PURE__ */ pick(8);
+export const CAN_BCM_TX_ANNOUNCE: number = linux ? 8 : none;
 
 /** CAN: flag: tell when the count is over. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_COUNTEVT: number = /* @__PURE__ */ pick(4);
+export const CAN_BCM_TX_COUNTEVT: number = linux ? 4 : none;
 
 /** CAN: flag: copy the identifier into every frame. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_CP_CAN_ID: number = /* @__PURE__ */ pick(16);
+export const CAN_BCM_TX_CP_CAN_ID: number = linux ? 16 : none;
 
 /** CAN: opcode: remove a cyclic message. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_DELETE: number = /* @__PURE__ */ pick(2);
+export const CAN_BCM_TX_DELETE: number = linux ? 2 : none;
 
 /** CAN: opcode: a cyclic message is done. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_EXPIRED: number = /* @__PURE__ */ pick(9);
+export const CAN_BCM_TX_EXPIRED: number = linux ? 9 : none;
 
 /** CAN: opcode: read a cyclic message. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_READ: number = /* @__PURE__ */ pick(3);
+export const CAN_BCM_TX_READ: number = linux ? 3 : none;
 
 /** CAN: flag: start the sequence again. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_RESET_MULTI_IDX: number = /* @__PURE__ */ pick(512);
+export const CAN_BCM_TX_RESET_MULTI_IDX: number = linux ? 512 : none;
 
 /** CAN: opcode: send one frame. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_SEND: number = /* @__PURE__ */ pick(4);
+export const CAN_BCM_TX_SEND: number = linux ? 4 : none;
 
 /** CAN: opcode: make a cyclic message. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_SETUP: number = /* @__PURE__ */ pick(1);
+export const CAN_BCM_TX_SETUP: number = linux ? 1 : none;
 
 /** CAN: opcode: answer to CAN_BCM_TX_READ. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_BCM_TX_STATUS: number = /* @__PURE__ */ pick(8);
+export const CAN_BCM_TX_STATUS: number = linux ? 8 : none;
 
 /** CAN: bit of an identifier: extended format. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_EFF_FLAG: number = /* @__PURE__ */ pick(2147483648, undefined, undefined, undefined, 2147483648);
+export const CAN_EFF_FLAG: number = linux || netbsd ? 2147483648 : none;
 
 /** CAN: bits of an extended identifier. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_EFF_MASK: number = /* @__PURE__ */ pick(536870911, undefined, undefined, undefined, 536870911);
+export const CAN_EFF_MASK: number = linux || netbsd ? 536870911 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_ACK: number = /* @__PURE__ */ pick(32);
+export const CAN_ERR_ACK: number = linux ? 32 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_BUSERROR: number = /* @__PURE__ */ pick(128);
+export const CAN_ERR_BUSERROR: number = linux ? 128 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_BUSOFF: number = /* @__PURE__ */ pick(64);
+export const CAN_ERR_BUSOFF: number = linux ? 64 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CNT: number = /* @__PURE__ */ pick(512);
+export const CAN_ERR_CNT: number = linux ? 512 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CRTL: number = /* @__PURE__ */ pick(4);
+export const CAN_ERR_CRTL: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CRTL_ACTIVE: number = /* @__PURE__ */ pick(64);
+export const CAN_ERR_CRTL_ACTIVE: number = linux ? 64 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CRTL_RX_OVERFLOW: number = /* @__PURE__ */ pick(1);
+export const CAN_ERR_CRTL_RX_OVERFLOW: number = linux ? 1 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CRTL_RX_PASSIVE: number = /* @__PURE__ */ pick(16);
+export const CAN_ERR_CRTL_RX_PASSIVE: number = linux ? 16 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CRTL_RX_WARNING: number = /* @__PURE__ */ pick(4);
+export const CAN_ERR_CRTL_RX_WARNING: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CRTL_TX_OVERFLOW: number = /* @__PURE__ */ pick(2);
+export const CAN_ERR_CRTL_TX_OVERFLOW: number = linux ? 2 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CRTL_TX_PASSIVE: number = /* @__PURE__ */ pick(32);
+export const CAN_ERR_CRTL_TX_PASSIVE: number = linux ? 32 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CRTL_TX_WARNING: number = /* @__PURE__ */ pick(8);
+export const CAN_ERR_CRTL_TX_WARNING: number = linux ? 8 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_CRTL_UNSPEC: number = /* @__PURE__ */ pick(0);
+export const CAN_ERR_CRTL_UNSPEC: number = linux ? 0 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_DLC: number = /* @__PURE__ */ pick(8);
+export const CAN_ERR_DLC: number = linux ? 8 : none;
 
 /** CAN: bit of an identifier: error message. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_ERR_FLAG: number = /* @__PURE__ */ pick(536870912, undefined, undefined, undefined, 536870912);
+export const CAN_ERR_FLAG: number = linux || netbsd ? 536870912 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_LOSTARB: number = /* @__PURE__ */ pick(2);
+export const CAN_ERR_LOSTARB: number = linux ? 2 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_LOSTARB_UNSPEC: number = /* @__PURE__ */ pick(0);
+export const CAN_ERR_LOSTARB_UNSPEC: number = linux ? 0 : none;
 
 /** CAN: bits of an error class. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_ERR_MASK: number = /* @__PURE__ */ pick(536870911, undefined, undefined, undefined, 536870911);
+export const CAN_ERR_MASK: number = linux || netbsd ? 536870911 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT: number = /* @__PURE__ */ pick(8);
+export const CAN_ERR_PROT: number = linux ? 8 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_ACTIVE: number = /* @__PURE__ */ pick(64);
+export const CAN_ERR_PROT_ACTIVE: number = linux ? 64 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_BIT: number = /* @__PURE__ */ pick(1);
+export const CAN_ERR_PROT_BIT: number = linux ? 1 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_BIT0: number = /* @__PURE__ */ pick(8);
+export const CAN_ERR_PROT_BIT0: number = linux ? 8 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_BIT1: number = /* @__PURE__ */ pick(16);
+export const CAN_ERR_PROT_BIT1: number = linux ? 16 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_FORM: number = /* @__PURE__ */ pick(2);
+export const CAN_ERR_PROT_FORM: number = linux ? 2 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_ACK: number = /* @__PURE__ */ pick(25);
+export const CAN_ERR_PROT_LOC_ACK: number = linux ? 25 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_ACK_DEL: number = /* @__PURE__ */ pick(27);
+export const CAN_ERR_PROT_LOC_ACK_DEL: number = linux ? 27 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_CRC_DEL: number = /* @__PURE__ */ pick(24);
+export const CAN_ERR_PROT_LOC_CRC_DEL: number = linux ? 24 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_CRC_SEQ: number = /* @__PURE__ */ pick(8);
+export const CAN_ERR_PROT_LOC_CRC_SEQ: number = linux ? 8 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_DATA: number = /* @__PURE__ */ pick(10);
+export const CAN_ERR_PROT_LOC_DATA: number = linux ? 10 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_DLC: number = /* @__PURE__ */ pick(11);
+export const CAN_ERR_PROT_LOC_DLC: number = linux ? 11 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_EOF: number = /* @__PURE__ */ pick(26);
+export const CAN_ERR_PROT_LOC_EOF: number = linux ? 26 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_ID04_00: number = /* @__PURE__ */ pick(14);
+export const CAN_ERR_PROT_LOC_ID04_00: number = linux ? 14 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_ID12_05: number = /* @__PURE__ */ pick(15);
+export const CAN_ERR_PROT_LOC_ID12_05: number = linux ? 15 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_ID17_13: number = /* @__PURE__ */ pick(7);
+export const CAN_ERR_PROT_LOC_ID17_13: number = linux ? 7 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_ID20_18: number = /* @__PURE__ */ pick(6);
+export const CAN_ERR_PROT_LOC_ID20_18: number = linux ? 6 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_ID28_21: number = /* @__PURE__ */ pick(2);
+export const CAN_ERR_PROT_LOC_ID28_21: number = linux ? 2 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_IDE: number = /* @__PURE__ */ pick(5);
+export const CAN_ERR_PROT_LOC_IDE: number = linux ? 5 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_INTERM: number = /* @__PURE__ */ pick(18);
+export const CAN_ERR_PROT_LOC_INTERM: number = linux ? 18 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_RES0: number = /* @__PURE__ */ pick(9);
+export const CAN_ERR_PROT_LOC_RES0: number = linux ? 9 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_RES1: number = /* @__PURE__ */ pick(13);
+export const CAN_ERR_PROT_LOC_RES1: number = linux ? 13 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_RTR: number = /* @__PURE__ */ pick(12);
+export const CAN_ERR_PROT_LOC_RTR: number = linux ? 12 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_SOF: number = /* @__PURE__ */ pick(3);
+export const CAN_ERR_PROT_LOC_SOF: number = linux ? 3 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_SRTR: number = /* @__PURE__ */ pick(4);
+export const CAN_ERR_PROT_LOC_SRTR: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_LOC_UNSPEC: number = /* @__PURE__ */ pick(0);
+export const CAN_ERR_PROT_LOC_UNSPEC: number = linux ? 0 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_OVERLOAD: number = /* @__PURE__ */ pick(32);
+export const CAN_ERR_PROT_OVERLOAD: number = linux ? 32 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_STUFF: number = /* @__PURE__ */ pick(4);
+export const CAN_ERR_PROT_STUFF: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_TX: number = /* @__PURE__ */ pick(128);
+export const CAN_ERR_PROT_TX: number = linux ? 128 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_PROT_UNSPEC: number = /* @__PURE__ */ pick(0);
+export const CAN_ERR_PROT_UNSPEC: number = linux ? 0 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_RESTARTED: number = /* @__PURE__ */ pick(256);
+export const CAN_ERR_RESTARTED: number = linux ? 256 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX: number = /* @__PURE__ */ pick(16);
+export const CAN_ERR_TRX: number = linux ? 16 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_CANH_NO_WIRE: number = /* @__PURE__ */ pick(4);
+export const CAN_ERR_TRX_CANH_NO_WIRE: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_CANH_SHORT_TO_BAT: number = /* @__PURE__ */ pick(5);
+export const CAN_ERR_TRX_CANH_SHORT_TO_BAT: number = linux ? 5 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_CANH_SHORT_TO_GND: number = /* @__PURE__ */ pick(7);
+export const CAN_ERR_TRX_CANH_SHORT_TO_GND: number = linux ? 7 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_CANH_SHORT_TO_VCC: number = /* @__PURE__ */ pick(6);
+export const CAN_ERR_TRX_CANH_SHORT_TO_VCC: number = linux ? 6 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_CANL_NO_WIRE: number = /* @__PURE__ */ pick(64);
+export const CAN_ERR_TRX_CANL_NO_WIRE: number = linux ? 64 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_CANL_SHORT_TO_BAT: number = /* @__PURE__ */ pick(80);
+export const CAN_ERR_TRX_CANL_SHORT_TO_BAT: number = linux ? 80 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_CANL_SHORT_TO_CANH: number = /* @__PURE__ */ pick(128);
+export const CAN_ERR_TRX_CANL_SHORT_TO_CANH: number = linux ? 128 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_CANL_SHORT_TO_GND: number = /* @__PURE__ */ pick(112);
+export const CAN_ERR_TRX_CANL_SHORT_TO_GND: number = linux ? 112 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_CANL_SHORT_TO_VCC: number = /* @__PURE__ */ pick(96);
+export const CAN_ERR_TRX_CANL_SHORT_TO_VCC: number = linux ? 96 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TRX_UNSPEC: number = /* @__PURE__ */ pick(0);
+export const CAN_ERR_TRX_UNSPEC: number = linux ? 0 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ERR_TX_TIMEOUT: number = /* @__PURE__ */ pick(1);
+export const CAN_ERR_TX_TIMEOUT: number = linux ? 1 : none;
 
 /** CAN: bit of a filter: what does not match. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_INV_FILTER: number = /* @__PURE__ */ pick(536870912, undefined, undefined, undefined, 536870912);
+export const CAN_INV_FILTER: number = linux || netbsd ? 536870912 : none;
 
 /** CAN: protocol: ISO 15765-2, messages of any length. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP: number = /* @__PURE__ */ pick(6);
+export const CAN_ISOTP: number = linux ? 6 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_CF_BROADCAST: number = /* @__PURE__ */ pick(4096);
+export const CAN_ISOTP_CF_BROADCAST: number = linux ? 4096 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_CHK_PAD_DATA: number = /* @__PURE__ */ pick(32);
+export const CAN_ISOTP_CHK_PAD_DATA: number = linux ? 32 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_CHK_PAD_LEN: number = /* @__PURE__ */ pick(16);
+export const CAN_ISOTP_CHK_PAD_LEN: number = linux ? 16 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_DYN_FC_PARMS: number = /* @__PURE__ */ pick(8192);
+export const CAN_ISOTP_DYN_FC_PARMS: number = linux ? 8192 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_EXTEND_ADDR: number = /* @__PURE__ */ pick(2);
+export const CAN_ISOTP_EXTEND_ADDR: number = linux ? 2 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_FORCE_RXSTMIN: number = /* @__PURE__ */ pick(256);
+export const CAN_ISOTP_FORCE_RXSTMIN: number = linux ? 256 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_FORCE_TXSTMIN: number = /* @__PURE__ */ pick(128);
+export const CAN_ISOTP_FORCE_TXSTMIN: number = linux ? 128 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_FRAME_TXTIME_ZERO: number = /* @__PURE__ */ pick(4294967295);
+export const CAN_ISOTP_FRAME_TXTIME_ZERO: number = linux ? 4294967295 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_HALF_DUPLEX: number = /* @__PURE__ */ pick(64);
+export const CAN_ISOTP_HALF_DUPLEX: number = linux ? 64 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_LISTEN_MODE: number = /* @__PURE__ */ pick(1);
+export const CAN_ISOTP_LISTEN_MODE: number = linux ? 1 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_LL_OPTS: number = /* @__PURE__ */ pick(5);
+export const CAN_ISOTP_LL_OPTS: number = linux ? 5 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_OPTS: number = /* @__PURE__ */ pick(1);
+export const CAN_ISOTP_OPTS: number = linux ? 1 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_RECV_FC: number = /* @__PURE__ */ pick(2);
+export const CAN_ISOTP_RECV_FC: number = linux ? 2 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_RX_EXT_ADDR: number = /* @__PURE__ */ pick(512);
+export const CAN_ISOTP_RX_EXT_ADDR: number = linux ? 512 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_RX_PADDING: number = /* @__PURE__ */ pick(8);
+export const CAN_ISOTP_RX_PADDING: number = linux ? 8 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_RX_STMIN: number = /* @__PURE__ */ pick(4);
+export const CAN_ISOTP_RX_STMIN: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_SF_BROADCAST: number = /* @__PURE__ */ pick(2048);
+export const CAN_ISOTP_SF_BROADCAST: number = linux ? 2048 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_TX_PADDING: number = /* @__PURE__ */ pick(4);
+export const CAN_ISOTP_TX_PADDING: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_TX_STMIN: number = /* @__PURE__ */ pick(3);
+export const CAN_ISOTP_TX_STMIN: number = linux ? 3 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_ISOTP_WAIT_TX_DONE: number = /* @__PURE__ */ pick(1024);
+export const CAN_ISOTP_WAIT_TX_DONE: number = linux ? 1024 : none;
 
 /** CAN: protocol: SAE J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const CAN_J1939: number = /* @__PURE__ */ pick(7);
+export const CAN_J1939: number = linux ? 7 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_MAX_DLC: number = /* @__PURE__ */ pick(8, undefined, undefined, undefined, 8);
+export const CAN_MAX_DLC: number = linux || netbsd ? 8 : none;
 
 /** CAN: most data bytes of a classic frame. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_MAX_DLEN: number = /* @__PURE__ */ pick(8, undefined, undefined, undefined, 8);
+export const CAN_MAX_DLEN: number = linux || netbsd ? 8 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_MAX_RAW_DLC: number = /* @__PURE__ */ pick(15);
+export const CAN_MAX_RAW_DLC: number = linux ? 15 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_MCNET: number = /* @__PURE__ */ pick(5);
+export const CAN_MCNET: number = linux ? 5 : none;
 
 /** CAN: bytes of a classic frame. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_MTU: number = /* @__PURE__ */ pick(16, undefined, undefined, undefined, 16);
+export const CAN_MTU: number = linux || netbsd ? 16 : none;
 
 /** CAN: protocol: raw frames. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_RAW: number = /* @__PURE__ */ pick(1, undefined, undefined, undefined, 1);
+export const CAN_RAW: number = linux || netbsd ? 1 : none;
 
 /** CAN: option: error classes to receive. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_RAW_ERR_FILTER: number = /* @__PURE__ */ pick(2);
+export const CAN_RAW_ERR_FILTER: number = linux ? 2 : none;
 
 /** CAN: option: allow CAN FD frames. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_RAW_FD_FRAMES: number = /* @__PURE__ */ pick(5);
+export const CAN_RAW_FD_FRAMES: number = linux ? 5 : none;
 
 /** CAN: option: identifiers to receive. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_RAW_FILTER: number = /* @__PURE__ */ pick(1, undefined, undefined, undefined, 1);
+export const CAN_RAW_FILTER: number = linux || netbsd ? 1 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_RAW_FILTER_MAX: number = /* @__PURE__ */ pick(512);
+export const CAN_RAW_FILTER_MAX: number = linux ? 512 : none;
 
 /** CAN: option: all filters must match. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_RAW_JOIN_FILTERS: number = /* @__PURE__ */ pick(6);
+export const CAN_RAW_JOIN_FILTERS: number = linux ? 6 : none;
 
 /** CAN: option: let others on this host hear what is sent. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_RAW_LOOPBACK: number = /* @__PURE__ */ pick(3, undefined, undefined, undefined, 4);
+export const CAN_RAW_LOOPBACK: number = linux ? 3 : netbsd ? 4 : none;
 
 /** CAN: option: receive what this socket sends. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_RAW_RECV_OWN_MSGS: number = /* @__PURE__ */ pick(4, undefined, undefined, undefined, 5);
+export const CAN_RAW_RECV_OWN_MSGS: number = linux ? 4 : netbsd ? 5 : none;
 
 /** CAN: option: allow CAN XL frames. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_RAW_XL_FRAMES: number = /* @__PURE__ */ pick(7);
+export const CAN_RAW_XL_FRAMES: number = linux ? 7 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_RAW_XL_VCID_OPTS: number = /* @__PURE__ */ pick(8);
+export const CAN_RAW_XL_VCID_OPTS: number = linux ? 8 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_RAW_XL_VCID_RX_FILTER: number = /* @__PURE__ */ pick(4);
+export const CAN_RAW_XL_VCID_RX_FILTER: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_RAW_XL_VCID_TX_PASS: number = /* @__PURE__ */ pick(2);
+export const CAN_RAW_XL_VCID_TX_PASS: number = linux ? 2 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_RAW_XL_VCID_TX_SET: number = /* @__PURE__ */ pick(1);
+export const CAN_RAW_XL_VCID_TX_SET: number = linux ? 1 : none;
 
 /** CAN: bit of an identifier: remote request. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_RTR_FLAG: number = /* @__PURE__ */ pick(1073741824, undefined, undefined, undefined, 1073741824);
+export const CAN_RTR_FLAG: number = linux || netbsd ? 1073741824 : none;
 
 /** CAN: bits of a standard identifier. See https://docs.kernel.org/networking/can.html. Linux, NetBSD only. */
-export const CAN_SFF_MASK: number = /* @__PURE__ */ pick(2047, undefined, undefined, undefined, 2047);
+export const CAN_SFF_MASK: number = linux || netbsd ? 2047 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_TP16: number = /* @__PURE__ */ pick(3);
+export const CAN_TP16: number = linux ? 3 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const CAN_TP20: number = /* @__PURE__ */ pick(4);
+export const CAN_TP20: number = linux ? 4 : none;
 
 /** CAN. See https://docs.kernel.org/networking/can.html. Linux only. */
-export const SCM_CAN_RAW_ERRQUEUE: number = /* @__PURE__ */ pick(1);
+export const SCM_CAN_RAW_ERRQUEUE: number = linux ? 1 : none;
 
 // CAN J1939
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_EE_INFO_NONE: number = /* @__PURE__ */ pick(0);
+export const J1939_EE_INFO_NONE: number = linux ? 0 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_EE_INFO_RX_ABORT: number = /* @__PURE__ */ pick(4);
+export const J1939_EE_INFO_RX_ABORT: number = linux ? 4 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_EE_INFO_RX_DPO: number = /* @__PURE__ */ pick(3);
+export const J1939_EE_INFO_RX_DPO: number = linux ? 3 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_EE_INFO_RX_RTS: number = /* @__PURE__ */ pick(2);
+export const J1939_EE_INFO_RX_RTS: number = linux ? 2 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_EE_INFO_TX_ABORT: number = /* @__PURE__ */ pick(1);
+export const J1939_EE_INFO_TX_ABORT: number = linux ? 1 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_FILTER_MAX: number = /* @__PURE__ */ pick(512);
+export const J1939_FILTER_MAX: number = linux ? 512 : none;
 
 /** CAN J1939: address of those that have none. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_IDLE_ADDR: number = /* @__PURE__ */ pick(254);
+export const J1939_IDLE_ADDR: number = linux ? 254 : none;
 
 /** CAN J1939: highest address of one device. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_MAX_UNICAST_ADDR: number = /* @__PURE__ */ pick(253);
+export const J1939_MAX_UNICAST_ADDR: number = linux ? 253 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NLA_BYTES_ACKED: number = /* @__PURE__ */ pick(1);
+export const J1939_NLA_BYTES_ACKED: number = linux ? 1 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NLA_DEST_ADDR: number = /* @__PURE__ */ pick(7);
+export const J1939_NLA_DEST_ADDR: number = linux ? 7 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NLA_DEST_NAME: number = /* @__PURE__ */ pick(5);
+export const J1939_NLA_DEST_NAME: number = linux ? 5 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NLA_PAD: number = /* @__PURE__ */ pick(0);
+export const J1939_NLA_PAD: number = linux ? 0 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NLA_PGN: number = /* @__PURE__ */ pick(3);
+export const J1939_NLA_PGN: number = linux ? 3 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NLA_SRC_ADDR: number = /* @__PURE__ */ pick(6);
+export const J1939_NLA_SRC_ADDR: number = linux ? 6 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NLA_SRC_NAME: number = /* @__PURE__ */ pick(4);
+export const J1939_NLA_SRC_NAME: number = linux ? 4 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NLA_TOTAL_SIZE: number = /* @__PURE__ */ pick(2);
+export const J1939_NLA_TOTAL_SIZE: number = linux ? 2 : none;
 
 /** CAN J1939: no address, or every address. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NO_ADDR: number = /* @__PURE__ */ pick(255);
+export const J1939_NO_ADDR: number = linux ? 255 : none;
 
 /** CAN J1939: no name. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NO_NAME: number = /* @__PURE__ */ pick(0);
+export const J1939_NO_NAME: number = linux ? 0 : none;
 
 /** CAN J1939: no group of parameters. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_NO_PGN: number = /* @__PURE__ */ pick(262144);
+export const J1939_NO_PGN: number = linux ? 262144 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_PGN_ADDRESS_CLAIMED: number = /* @__PURE__ */ pick(60928);
+export const J1939_PGN_ADDRESS_CLAIMED: number = linux ? 60928 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_PGN_ADDRESS_COMMANDED: number = /* @__PURE__ */ pick(65240);
+export const J1939_PGN_ADDRESS_COMMANDED: number = linux ? 65240 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_PGN_MAX: number = /* @__PURE__ */ pick(262143);
+export const J1939_PGN_MAX: number = linux ? 262143 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_PGN_PDU1_MAX: number = /* @__PURE__ */ pick(261888);
+export const J1939_PGN_PDU1_MAX: number = linux ? 261888 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const J1939_PGN_REQUEST: number = /* @__PURE__ */ pick(59904);
+export const J1939_PGN_REQUEST: number = linux ? 59904 : none;
 
 /** CAN J1939: ancillary data: destination address. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const SCM_J1939_DEST_ADDR: number = /* @__PURE__ */ pick(1);
+export const SCM_J1939_DEST_ADDR: number = linux ? 1 : none;
 
 /** CAN J1939: ancillary data: destination name. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const SCM_J1939_DEST_NAME: number = /* @__PURE__ */ pick(2);
+export const SCM_J1939_DEST_NAME: number = linux ? 2 : none;
 
 /** CAN J1939. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const SCM_J1939_ERRQUEUE: number = /* @__PURE__ */ pick(4);
+export const SCM_J1939_ERRQUEUE: number = linux ? 4 : none;
 
 /** CAN J1939: ancillary data: priority. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const SCM_J1939_PRIO: number = /* @__PURE__ */ pick(3);
+export const SCM_J1939_PRIO: number = linux ? 3 : none;
 
 /** CAN J1939: option, level SOL_CAN_J1939: queue progress and errors for MSG_ERRQUEUE. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const SO_J1939_ERRQUEUE: number = /* @__PURE__ */ pick(4);
+export const SO_J1939_ERRQUEUE: number = linux ? 4 : none;
 
 /** CAN J1939: option, level SOL_CAN_J1939: what to receive. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const SO_J1939_FILTER: number = /* @__PURE__ */ pick(1);
+export const SO_J1939_FILTER: number = linux ? 1 : none;
 
 /** CAN J1939: option, level SOL_CAN_J1939: receive everything. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const SO_J1939_PROMISC: number = /* @__PURE__ */ pick(2);
+export const SO_J1939_PROMISC: number = linux ? 2 : none;
 
 /** CAN J1939: option, level SOL_CAN_J1939: priority of what is sent. See https://docs.kernel.org/networking/j1939.html. Linux only. */
-export const SO_J1939_SEND_PRIO: number = /* @__PURE__ */ pick(3);
+export const SO_J1939_SEND_PRIO: number = linux ? 3 : none;
 
 // TIPC
 
 /** TIPC: type of address: one socket. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ADDR_ID: number = /* @__PURE__ */ pick(3);
+export const TIPC_ADDR_ID: number = linux ? 3 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ADDR_MCAST: number = /* @__PURE__ */ pick(1);
+export const TIPC_ADDR_MCAST: number = linux ? 1 : none;
 
 /** TIPC: type of address: one instance of a service. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ADDR_NAME: number = /* @__PURE__ */ pick(2);
+export const TIPC_ADDR_NAME: number = linux ? 2 : none;
 
 /** TIPC: type of address: a range of instances. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ADDR_NAMESEQ: number = /* @__PURE__ */ pick(1);
+export const TIPC_ADDR_NAMESEQ: number = linux ? 1 : none;
 
 /** TIPC: service: the configuration server. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_CFG_SRV: number = /* @__PURE__ */ pick(0);
+export const TIPC_CFG_SRV: number = linux ? 0 : none;
 
 /** TIPC: scope: cluster. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_CLUSTER_SCOPE: number = /* @__PURE__ */ pick(2);
+export const TIPC_CLUSTER_SCOPE: number = linux ? 2 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_CONN_SHUTDOWN: number = /* @__PURE__ */ pick(5);
+export const TIPC_CONN_SHUTDOWN: number = linux ? 5 : none;
 
 /** TIPC: option: milliseconds to wait for a connection. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_CONN_TIMEOUT: number = /* @__PURE__ */ pick(130);
+export const TIPC_CONN_TIMEOUT: number = linux ? 130 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_CRITICAL_IMPORTANCE: number = /* @__PURE__ */ pick(3);
+export const TIPC_CRITICAL_IMPORTANCE: number = linux ? 3 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_DESTNAME: number = /* @__PURE__ */ pick(3);
+export const TIPC_DESTNAME: number = linux ? 3 : none;
 
 /** TIPC: option: messages may be dropped at the destination. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_DEST_DROPPABLE: number = /* @__PURE__ */ pick(129);
+export const TIPC_DEST_DROPPABLE: number = linux ? 129 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ERRINFO: number = /* @__PURE__ */ pick(1);
+export const TIPC_ERRINFO: number = linux ? 1 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ERR_NO_NAME: number = /* @__PURE__ */ pick(1);
+export const TIPC_ERR_NO_NAME: number = linux ? 1 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ERR_NO_NODE: number = /* @__PURE__ */ pick(3);
+export const TIPC_ERR_NO_NODE: number = linux ? 3 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ERR_NO_PORT: number = /* @__PURE__ */ pick(2);
+export const TIPC_ERR_NO_PORT: number = linux ? 2 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ERR_OVERLOAD: number = /* @__PURE__ */ pick(4);
+export const TIPC_ERR_OVERLOAD: number = linux ? 4 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_GROUP_JOIN: number = /* @__PURE__ */ pick(135);
+export const TIPC_GROUP_JOIN: number = linux ? 135 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_GROUP_LEAVE: number = /* @__PURE__ */ pick(136);
+export const TIPC_GROUP_LEAVE: number = linux ? 136 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_GROUP_LOOPBACK: number = /* @__PURE__ */ pick(1);
+export const TIPC_GROUP_LOOPBACK: number = linux ? 1 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_GROUP_MEMBER_EVTS: number = /* @__PURE__ */ pick(2);
+export const TIPC_GROUP_MEMBER_EVTS: number = linux ? 2 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_HIGH_IMPORTANCE: number = /* @__PURE__ */ pick(2);
+export const TIPC_HIGH_IMPORTANCE: number = linux ? 2 : none;
 
 /** TIPC: option: importance of messages. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_IMPORTANCE: number = /* @__PURE__ */ pick(127);
+export const TIPC_IMPORTANCE: number = linux ? 127 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_LINK_STATE: number = /* @__PURE__ */ pick(2);
+export const TIPC_LINK_STATE: number = linux ? 2 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_LOW_IMPORTANCE: number = /* @__PURE__ */ pick(0);
+export const TIPC_LOW_IMPORTANCE: number = linux ? 0 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_MCAST_BROADCAST: number = /* @__PURE__ */ pick(133);
+export const TIPC_MCAST_BROADCAST: number = linux ? 133 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_MCAST_REPLICAST: number = /* @__PURE__ */ pick(134);
+export const TIPC_MCAST_REPLICAST: number = linux ? 134 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_MEDIUM_IMPORTANCE: number = /* @__PURE__ */ pick(1);
+export const TIPC_MEDIUM_IMPORTANCE: number = linux ? 1 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_NODELAY: number = /* @__PURE__ */ pick(138);
+export const TIPC_NODELAY: number = linux ? 138 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_NODE_RECVQ_DEPTH: number = /* @__PURE__ */ pick(131);
+export const TIPC_NODE_RECVQ_DEPTH: number = linux ? 131 : none;
 
 /** TIPC: scope: this node. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_NODE_SCOPE: number = /* @__PURE__ */ pick(3);
+export const TIPC_NODE_SCOPE: number = linux ? 3 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_NODE_STATE: number = /* @__PURE__ */ pick(0);
+export const TIPC_NODE_STATE: number = linux ? 0 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_OK: number = /* @__PURE__ */ pick(0);
+export const TIPC_OK: number = linux ? 0 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_PUBLISHED: number = /* @__PURE__ */ pick(1);
+export const TIPC_PUBLISHED: number = linux ? 1 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_RESERVED_TYPES: number = /* @__PURE__ */ pick(64);
+export const TIPC_RESERVED_TYPES: number = linux ? 64 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_RETDATA: number = /* @__PURE__ */ pick(2);
+export const TIPC_RETDATA: number = linux ? 2 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SERVICE_ADDR: number = /* @__PURE__ */ pick(2);
+export const TIPC_SERVICE_ADDR: number = linux ? 2 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SERVICE_RANGE: number = /* @__PURE__ */ pick(1);
+export const TIPC_SERVICE_RANGE: number = linux ? 1 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SOCKET_ADDR: number = /* @__PURE__ */ pick(3);
+export const TIPC_SOCKET_ADDR: number = linux ? 3 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SOCK_RECVQ_DEPTH: number = /* @__PURE__ */ pick(132);
+export const TIPC_SOCK_RECVQ_DEPTH: number = linux ? 132 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SOCK_RECVQ_USED: number = /* @__PURE__ */ pick(137);
+export const TIPC_SOCK_RECVQ_USED: number = linux ? 137 : none;
 
 /** TIPC: option: messages may be dropped at the source. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SRC_DROPPABLE: number = /* @__PURE__ */ pick(128);
+export const TIPC_SRC_DROPPABLE: number = linux ? 128 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SUBSCR_TIMEOUT: number = /* @__PURE__ */ pick(3);
+export const TIPC_SUBSCR_TIMEOUT: number = linux ? 3 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SUB_CANCEL: number = /* @__PURE__ */ pick(4);
+export const TIPC_SUB_CANCEL: number = linux ? 4 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SUB_PORTS: number = /* @__PURE__ */ pick(1);
+export const TIPC_SUB_PORTS: number = linux ? 1 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_SUB_SERVICE: number = /* @__PURE__ */ pick(2);
+export const TIPC_SUB_SERVICE: number = linux ? 2 : none;
 
 /** TIPC: service: the topology server. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_TOP_SRV: number = /* @__PURE__ */ pick(1);
+export const TIPC_TOP_SRV: number = linux ? 1 : none;
 
 /** TIPC: timeout: none. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_WAIT_FOREVER: number = /* @__PURE__ */ pick(-1);
+export const TIPC_WAIT_FOREVER: number = linux ? -1 : none;
 
 /** TIPC. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_WITHDRAWN: number = /* @__PURE__ */ pick(2);
+export const TIPC_WITHDRAWN: number = linux ? 2 : none;
 
 /** TIPC: scope: zone. See https://tipc.io/programming.html. Linux only. */
-export const TIPC_ZONE_SCOPE: number = /* @__PURE__ */ pick(1);
+export const TIPC_ZONE_SCOPE: number = linux ? 1 : none;
 
 // Kernel cryptography
 
 /** Kernel cryptography, level SOL_ALG: operation: decrypt. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_OP_DECRYPT: number = /* @__PURE__ */ pick(0);
+export const ALG_OP_DECRYPT: number = linux ? 0 : none;
 
 /** Kernel cryptography, level SOL_ALG: operation: encrypt. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_OP_ENCRYPT: number = /* @__PURE__ */ pick(1);
+export const ALG_OP_ENCRYPT: number = linux ? 1 : none;
 
 /** Kernel cryptography, level SOL_ALG: operation: sign. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_OP_SIGN: number = /* @__PURE__ */ pick(2);
+export const ALG_OP_SIGN: number = linux ? 2 : none;
 
 /** Kernel cryptography, level SOL_ALG: operation: verify. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_OP_VERIFY: number = /* @__PURE__ */ pick(3);
+export const ALG_OP_VERIFY: number = linux ? 3 : none;
 
 /** Kernel cryptography, level SOL_ALG: ancillary data: bytes of associated data. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_SET_AEAD_ASSOCLEN: number = /* @__PURE__ */ pick(4);
+export const ALG_SET_AEAD_ASSOCLEN: number = linux ? 4 : none;
 
 /** Kernel cryptography, level SOL_ALG: option: bytes of the authentication tag. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_SET_AEAD_AUTHSIZE: number = /* @__PURE__ */ pick(5);
+export const ALG_SET_AEAD_AUTHSIZE: number = linux ? 5 : none;
 
 /** Kernel cryptography, level SOL_ALG. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_SET_DRBG_ENTROPY: number = /* @__PURE__ */ pick(6);
+export const ALG_SET_DRBG_ENTROPY: number = linux ? 6 : none;
 
 /** Kernel cryptography, level SOL_ALG: ancillary data: the initialization vector. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_SET_IV: number = /* @__PURE__ */ pick(2);
+export const ALG_SET_IV: number = linux ? 2 : none;
 
 /** Kernel cryptography, level SOL_ALG: option: the key. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_SET_KEY: number = /* @__PURE__ */ pick(1);
+export const ALG_SET_KEY: number = linux ? 1 : none;
 
 /** Kernel cryptography, level SOL_ALG. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_SET_KEY_BY_KEY_SERIAL: number = /* @__PURE__ */ pick(7);
+export const ALG_SET_KEY_BY_KEY_SERIAL: number = linux ? 7 : none;
 
 /** Kernel cryptography, level SOL_ALG: ancillary data: the operation. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_SET_OP: number = /* @__PURE__ */ pick(3);
+export const ALG_SET_OP: number = linux ? 3 : none;
 
 /** Kernel cryptography, level SOL_ALG: option: a public key. See https://docs.kernel.org/crypto/userspace-if.html. Linux only. */
-export const ALG_SET_PUBKEY: number = /* @__PURE__ */ pick(6);
+export const ALG_SET_PUBKEY: number = linux ? 6 : none;
 
 // VM sockets
 
 /** AF_VSOCK: ioctl request on /dev/vsock: this machine's context. See vsock(7). Linux only. */
-export const IOCTL_VM_SOCKETS_GET_LOCAL_CID: number = /* @__PURE__ */ pick(1977);
+export const IOCTL_VM_SOCKETS_GET_LOCAL_CID: number = linux ? 1977 : none;
 
 /** AF_VSOCK: option, level AF_VSOCK: most bytes of the buffer. See vsock(7). Linux only. */
-export const SO_VM_SOCKETS_BUFFER_MAX_SIZE: number = /* @__PURE__ */ pick(2);
+export const SO_VM_SOCKETS_BUFFER_MAX_SIZE: number = linux ? 2 : none;
 
 /** AF_VSOCK: option, level AF_VSOCK: fewest bytes of the buffer. See vsock(7). Linux only. */
-export const SO_VM_SOCKETS_BUFFER_MIN_SIZE: number = /* @__PURE__ */ pick(1);
+export const SO_VM_SOCKETS_BUFFER_MIN_SIZE: number = linux ? 1 : none;
 
 /** AF_VSOCK: option, level AF_VSOCK: bytes of the buffer. See vsock(7). Linux only. */
-export const SO_VM_SOCKETS_BUFFER_SIZE: number = /* @__PURE__ */ pick(0);
+export const SO_VM_SOCKETS_BUFFER_SIZE: number = linux ? 0 : none;
 
 /** AF_VSOCK: option, level AF_VSOCK: how long connect waits. See vsock(7). Linux only. */
-export const SO_VM_SOCKETS_CONNECT_TIMEOUT: number = /* @__PURE__ */ pick(6);
+export const SO_VM_SOCKETS_CONNECT_TIMEOUT: number = linux ? 6 : none;
 
 /** AF_VSOCK. See vsock(7). Linux only. */
-export const SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW: number = /* @__PURE__ */ pick(8);
+export const SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW: number = linux ? 8 : none;
 
 /** AF_VSOCK. See vsock(7). Linux only. */
-export const SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD: number = /* @__PURE__ */ pick(6);
+export const SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD: number = linux ? 6 : none;
 
 /** AF_VSOCK. See vsock(7). Linux only. */
-export const SO_VM_SOCKETS_NONBLOCK_TXRX: number = /* @__PURE__ */ pick(7);
+export const SO_VM_SOCKETS_NONBLOCK_TXRX: number = linux ? 7 : none;
 
 /** AF_VSOCK. See vsock(7). Linux only. */
-export const SO_VM_SOCKETS_PEER_HOST_VM_ID: number = /* @__PURE__ */ pick(3);
+export const SO_VM_SOCKETS_PEER_HOST_VM_ID: number = linux ? 3 : none;
 
 /** AF_VSOCK. See vsock(7). Linux only. */
-export const SO_VM_SOCKETS_TRUSTED: number = /* @__PURE__ */ pick(5);
+export const SO_VM_SOCKETS_TRUSTED: number = linux ? 5 : none;
 
 /** AF_VSOCK: any context, to bind. See vsock(7). Linux only. */
-export const VMADDR_CID_ANY: number = /* @__PURE__ */ pick(4294967295);
+export const VMADDR_CID_ANY: number = linux ? 4294967295 : none;
 
 /** AF_VSOCK: the host's context. See vsock(7). Linux only. */
-export const VMADDR_CID_HOST: number = /* @__PURE__ */ pick(2);
+export const VMADDR_CID_HOST: number = linux ? 2 : none;
 
 /** AF_VSOCK: the hypervisor's context. See vsock(7). Linux only. */
-export const VMADDR_CID_HYPERVISOR: number = /* @__PURE__ */ pick(0);
+export const VMADDR_CID_HYPERVISOR: number = linux ? 0 : none;
 
 /** AF_VSOCK: this machine's context. See vsock(7). Linux only. */
-export const VMADDR_CID_LOCAL: number = /* @__PURE__ */ pick(1);
+export const VMADDR_CID_LOCAL: number = linux ? 1 : none;
 
 /** AF_VSOCK. See vsock(7). Linux only. */
-export const VMADDR_FLAG_TO_HOST: number = /* @__PURE__ */ pick(1);
+export const VMADDR_FLAG_TO_HOST: number = linux ? 1 : none;
 
 /** AF_VSOCK: any port, to bind. See vsock(7). Linux only. */
-export const VMADDR_PORT_ANY: number = /* @__PURE__ */ pick(4294967295);
+export const VMADDR_PORT_ANY: number = linux ? 4294967295 : none;
 
 /** AF_VSOCK. See vsock(7). Linux only. */
-export const VM_SOCKETS_INVALID_VERSION: number = /* @__PURE__ */ pick(4294967295);
+export const VM_SOCKETS_INVALID_VERSION: number = linux ? 4294967295 : none;
 
 // Qualcomm IPC router
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_NODE_BCAST: number = /* @__PURE__ */ pick(4294967295);
+export const QRTR_NODE_BCAST: number = linux ? 4294967295 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_PORT_CTRL: number = /* @__PURE__ */ pick(4294967294);
+export const QRTR_PORT_CTRL: number = linux ? 4294967294 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_BYE: number = /* @__PURE__ */ pick(3);
+export const QRTR_TYPE_BYE: number = linux ? 3 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_DATA: number = /* @__PURE__ */ pick(1);
+export const QRTR_TYPE_DATA: number = linux ? 1 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_DEL_CLIENT: number = /* @__PURE__ */ pick(6);
+export const QRTR_TYPE_DEL_CLIENT: number = linux ? 6 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_DEL_LOOKUP: number = /* @__PURE__ */ pick(11);
+export const QRTR_TYPE_DEL_LOOKUP: number = linux ? 11 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_DEL_SERVER: number = /* @__PURE__ */ pick(5);
+export const QRTR_TYPE_DEL_SERVER: number = linux ? 5 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_EXIT: number = /* @__PURE__ */ pick(8);
+export const QRTR_TYPE_EXIT: number = linux ? 8 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_HELLO: number = /* @__PURE__ */ pick(2);
+export const QRTR_TYPE_HELLO: number = linux ? 2 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_NEW_LOOKUP: number = /* @__PURE__ */ pick(10);
+export const QRTR_TYPE_NEW_LOOKUP: number = linux ? 10 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_NEW_SERVER: number = /* @__PURE__ */ pick(4);
+export const QRTR_TYPE_NEW_SERVER: number = linux ? 4 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_PING: number = /* @__PURE__ */ pick(9);
+export const QRTR_TYPE_PING: number = linux ? 9 : none;
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
-export const QRTR_TYPE_RESUME_TX: number = /* @__PURE__ */ pick(7);
+export const QRTR_TYPE_RESUME_TX: number = linux ? 7 : none;
 
 // RDS
 
 /** AF_RDS: option: drop what is queued for an address. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CANCEL_SENT_TO: number = /* @__PURE__ */ pick(1);
+export const RDS_CANCEL_SENT_TO: number = linux ? 1 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_ATOMIC_CSWP: number = /* @__PURE__ */ pick(7);
+export const RDS_CMSG_ATOMIC_CSWP: number = linux ? 7 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_ATOMIC_FADD: number = /* @__PURE__ */ pick(6);
+export const RDS_CMSG_ATOMIC_FADD: number = linux ? 6 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_CONG_UPDATE: number = /* @__PURE__ */ pick(5);
+export const RDS_CMSG_CONG_UPDATE: number = linux ? 5 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_MASKED_ATOMIC_CSWP: number = /* @__PURE__ */ pick(9);
+export const RDS_CMSG_MASKED_ATOMIC_CSWP: number = linux ? 9 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_MASKED_ATOMIC_FADD: number = /* @__PURE__ */ pick(8);
+export const RDS_CMSG_MASKED_ATOMIC_FADD: number = linux ? 8 : none;
 
 /** AF_RDS: ancillary data: a remote read or write. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_RDMA_ARGS: number = /* @__PURE__ */ pick(1);
+export const RDS_CMSG_RDMA_ARGS: number = linux ? 1 : none;
 
 /** AF_RDS: ancillary data: registered memory for the peer. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_RDMA_DEST: number = /* @__PURE__ */ pick(2);
+export const RDS_CMSG_RDMA_DEST: number = linux ? 2 : none;
 
 /** AF_RDS: ancillary data: memory to register. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_RDMA_MAP: number = /* @__PURE__ */ pick(3);
+export const RDS_CMSG_RDMA_MAP: number = linux ? 3 : none;
 
 /** AF_RDS: ancillary data: how a remote read or write ended. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_RDMA_STATUS: number = /* @__PURE__ */ pick(4);
+export const RDS_CMSG_RDMA_STATUS: number = linux ? 4 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. No platform here has it. */
-export const RDS_CMSG_RDMA_UPDATE: number = /* @__PURE__ */ pick();
+export const RDS_CMSG_RDMA_UPDATE: number = none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_RXPATH_LATENCY: number = /* @__PURE__ */ pick(11);
+export const RDS_CMSG_RXPATH_LATENCY: number = linux ? 11 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_ZCOPY_COMPLETION: number = /* @__PURE__ */ pick(13);
+export const RDS_CMSG_ZCOPY_COMPLETION: number = linux ? 13 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CMSG_ZCOPY_COOKIE: number = /* @__PURE__ */ pick(12);
+export const RDS_CMSG_ZCOPY_COOKIE: number = linux ? 12 : none;
 
 /** AF_RDS: option: tell of congestion by ancillary data. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CONG_MONITOR: number = /* @__PURE__ */ pick(6);
+export const RDS_CONG_MONITOR: number = linux ? 6 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_CONG_MONITOR_SIZE: number = /* @__PURE__ */ pick(64);
+export const RDS_CONG_MONITOR_SIZE: number = linux ? 64 : none;
 
 /** AF_RDS: option: give registered memory back. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_FREE_MR: number = /* @__PURE__ */ pick(3);
+export const RDS_FREE_MR: number = linux ? 3 : none;
 
 /** AF_RDS: option: register memory for the peer. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_GET_MR: number = /* @__PURE__ */ pick(2);
+export const RDS_GET_MR: number = linux ? 2 : none;
 
 /** AF_RDS: option: register memory for one peer. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_GET_MR_FOR_DEST: number = /* @__PURE__ */ pick(7);
+export const RDS_GET_MR_FOR_DEST: number = linux ? 7 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_CANCELED: number = /* @__PURE__ */ pick(2);
+export const RDS_RDMA_CANCELED: number = linux ? 2 : none;
 
 /** AF_RDS: flag: do not wait. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_DONTWAIT: number = /* @__PURE__ */ pick(16);
+export const RDS_RDMA_DONTWAIT: number = linux ? 16 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_DROPPED: number = /* @__PURE__ */ pick(3);
+export const RDS_RDMA_DROPPED: number = linux ? 3 : none;
 
 /** AF_RDS: flag: before what follows. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_FENCE: number = /* @__PURE__ */ pick(2);
+export const RDS_RDMA_FENCE: number = linux ? 2 : none;
 
 /** AF_RDS: flag: forget the memory at once. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_INVALIDATE: number = /* @__PURE__ */ pick(4);
+export const RDS_RDMA_INVALIDATE: number = linux ? 4 : none;
 
 /** AF_RDS: flag: tell how it ended. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_NOTIFY_ME: number = /* @__PURE__ */ pick(32);
+export const RDS_RDMA_NOTIFY_ME: number = linux ? 32 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_OTHER_ERROR: number = /* @__PURE__ */ pick(4);
+export const RDS_RDMA_OTHER_ERROR: number = linux ? 4 : none;
 
 /** AF_RDS: flag: write, not read. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_READWRITE: number = /* @__PURE__ */ pick(1);
+export const RDS_RDMA_READWRITE: number = linux ? 1 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_REMOTE_ERROR: number = /* @__PURE__ */ pick(1);
+export const RDS_RDMA_REMOTE_ERROR: number = linux ? 1 : none;
 
 /** AF_RDS: flag: the peer need not know. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_SILENT: number = /* @__PURE__ */ pick(64);
+export const RDS_RDMA_SILENT: number = linux ? 64 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_SUCCESS: number = /* @__PURE__ */ pick(0);
+export const RDS_RDMA_SUCCESS: number = linux ? 0 : none;
 
 /** AF_RDS: flag: the memory is for one use. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RDMA_USE_ONCE: number = /* @__PURE__ */ pick(8);
+export const RDS_RDMA_USE_ONCE: number = linux ? 8 : none;
 
 /** AF_RDS: option: tell of failed remote reads and writes. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_RECVERR: number = /* @__PURE__ */ pick(5);
+export const RDS_RECVERR: number = linux ? 5 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_TRANS_COUNT: number = /* @__PURE__ */ pick(3);
+export const RDS_TRANS_COUNT: number = linux ? 3 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_TRANS_GAP: number = /* @__PURE__ */ pick(1);
+export const RDS_TRANS_GAP: number = linux ? 1 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_TRANS_IB: number = /* @__PURE__ */ pick(0);
+export const RDS_TRANS_IB: number = linux ? 0 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_TRANS_IWARP: number = /* @__PURE__ */ pick(1);
+export const RDS_TRANS_IWARP: number = linux ? 1 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_TRANS_NONE: number = /* @__PURE__ */ pick(-1);
+export const RDS_TRANS_NONE: number = linux ? -1 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const RDS_TRANS_TCP: number = /* @__PURE__ */ pick(2);
+export const RDS_TRANS_TCP: number = linux ? 2 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const SIOCRDSGETTOS: number = /* @__PURE__ */ pick(35297);
+export const SIOCRDSGETTOS: number = linux ? 35297 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const SIOCRDSSETTOS: number = /* @__PURE__ */ pick(35296);
+export const SIOCRDSSETTOS: number = linux ? 35296 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const SO_RDS_MSG_RXPATH_LATENCY: number = /* @__PURE__ */ pick(10);
+export const SO_RDS_MSG_RXPATH_LATENCY: number = linux ? 10 : none;
 
 /** AF_RDS. See https://docs.kernel.org/networking/rds.html. Linux only. */
-export const SO_RDS_TRANSPORT: number = /* @__PURE__ */ pick(8);
+export const SO_RDS_TRANSPORT: number = linux ? 8 : none;
 
-// XDP sockets
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_ATTACHED_DRV: number = /* @__PURE__ */ pick(1);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_ATTACHED_HW: number = /* @__PURE__ */ pick(3);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_ATTACHED_MULTI: number = /* @__PURE__ */ pick(4);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_ATTACHED_NONE: number = /* @__PURE__ */ pick(0);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_ATTACHED_SKB: number = /* @__PURE__ */ pick(2);
-
-/** AF_XDP: flag of bind: copy frames. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_COPY: number = /* @__PURE__ */ pick(2);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_FLAGS_DRV_MODE: number = /* @__PURE__ */ pick(4);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_FLAGS_HW_MODE: number = /* @__PURE__ */ pick(8);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_FLAGS_MASK: number = /* @__PURE__ */ pick(31);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_FLAGS_MODES: number = /* @__PURE__ */ pick(14);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_FLAGS_REPLACE: number = /* @__PURE__ */ pick(16);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_FLAGS_SKB_MODE: number = /* @__PURE__ */ pick(2);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_FLAGS_UPDATE_IF_NOEXIST: number = /* @__PURE__ */ pick(1);
-
-/** AF_XDP: option: where the rings' fields lie. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_MMAP_OFFSETS: number = /* @__PURE__ */ pick(1);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_OPTIONS: number = /* @__PURE__ */ pick(8);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_OPTIONS_ZEROCOPY: number = /* @__PURE__ */ pick(1);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_PGOFF_RX_RING: number = /* @__PURE__ */ pick(0);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_PGOFF_TX_RING: number = /* @__PURE__ */ pick(2147483648);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_PKT_CONTD: number = /* @__PURE__ */ pick(1);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_RING_NEED_WAKEUP: number = /* @__PURE__ */ pick(1);
-
-/** AF_XDP: option: entries of the receive ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_RX_RING: number = /* @__PURE__ */ pick(2);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_SHARED_UMEM: number = /* @__PURE__ */ pick(1);
-
-/** AF_XDP: option: counts of dropped frames. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_STATISTICS: number = /* @__PURE__ */ pick(7);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_TXMD_FLAGS_CHECKSUM: number = /* @__PURE__ */ pick(2);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_TXMD_FLAGS_LAUNCH_TIME: number = /* @__PURE__ */ pick(4);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_TXMD_FLAGS_TIMESTAMP: number = /* @__PURE__ */ pick(1);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_TX_METADATA: number = /* @__PURE__ */ pick(2);
-
-/** AF_XDP: option: entries of the send ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_TX_RING: number = /* @__PURE__ */ pick(3);
-
-/** AF_XDP: option: entries of the completion ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_UMEM_COMPLETION_RING: number = /* @__PURE__ */ pick(6);
-
-/** AF_XDP: option: entries of the fill ring. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_UMEM_FILL_RING: number = /* @__PURE__ */ pick(5);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_UMEM_PGOFF_COMPLETION_RING: number = /* @__PURE__ */ pick(6442450944);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_UMEM_PGOFF_FILL_RING: number = /* @__PURE__ */ pick(4294967296);
-
-/** AF_XDP: option: register the shared memory. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_UMEM_REG: number = /* @__PURE__ */ pick(4);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_UMEM_TX_METADATA_LEN: number = /* @__PURE__ */ pick(4);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_UMEM_TX_SW_CSUM: number = /* @__PURE__ */ pick(2);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_UMEM_UNALIGNED_CHUNK_FLAG: number = /* @__PURE__ */ pick(1);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_USE_NEED_WAKEUP: number = /* @__PURE__ */ pick(8);
-
-/** AF_XDP. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_USE_SG: number = /* @__PURE__ */ pick(16);
-
-/** AF_XDP: flag of bind: do not copy frames. See https://docs.kernel.org/networking/af_xdp.html. Linux only. */
-export const XDP_ZEROCOPY: number = /* @__PURE__ */ pick(4);
-
-// TLS
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_1_2_VERSION: number = /* @__PURE__ */ pick(771);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_1_3_VERSION: number = /* @__PURE__ */ pick(772);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_CIPHER_AES_CCM_128: number = /* @__PURE__ */ pick(53);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_CIPHER_AES_GCM_128: number = /* @__PURE__ */ pick(51);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_CIPHER_AES_GCM_256: number = /* @__PURE__ */ pick(52);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_CIPHER_ARIA_GCM_128: number = /* @__PURE__ */ pick(57);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_CIPHER_ARIA_GCM_256: number = /* @__PURE__ */ pick(58);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_CIPHER_CHACHA20_POLY1305: number = /* @__PURE__ */ pick(54);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_CIPHER_SM4_CCM: number = /* @__PURE__ */ pick(56);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_CIPHER_SM4_GCM: number = /* @__PURE__ */ pick(55);
-
-/** TLS in the kernel, level SOL_TLS: ancillary data: type of a record received. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_GET_RECORD_TYPE: number = /* @__PURE__ */ pick(2);
-
-/** TLS in the kernel, level SOL_TLS: option: keys for receiving. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_RX: number = /* @__PURE__ */ pick(2);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_RX_EXPECT_NO_PAD: number = /* @__PURE__ */ pick(4);
-
-/** TLS in the kernel, level SOL_TLS: ancillary data: type of a record to send. See https://docs.kernel.org/networking/tls.html. Linux, FreeBSD only. */
-export const TLS_SET_RECORD_TYPE: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
-
-/** TLS in the kernel, level SOL_TLS: option: keys for sending. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_TX: number = /* @__PURE__ */ pick(1);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_TX_MAX_PAYLOAD_LEN: number = /* @__PURE__ */ pick(5);
-
-/** TLS in the kernel, level SOL_TLS. See https://docs.kernel.org/networking/tls.html. Linux only. */
-export const TLS_TX_ZEROCOPY_RO: number = /* @__PURE__ */ pick(3);
-
-// SMC, MCTP, KCM, LLC, NFC, PPPoX
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const CAIFPROTO_AT: number = /* @__PURE__ */ pick(0);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const CAIFPROTO_DATAGRAM: number = /* @__PURE__ */ pick(1);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const CAIFPROTO_DATAGRAM_LOOP: number = /* @__PURE__ */ pick(2);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const CAIFPROTO_DEBUG: number = /* @__PURE__ */ pick(5);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const CAIFPROTO_RFM: number = /* @__PURE__ */ pick(4);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const CAIFPROTO_UTIL: number = /* @__PURE__ */ pick(3);
+// IPX
 
 /** Constant of a lesser family: socket option of IPX, level SOL_IPX: packet type. See https://docs.kernel.org/networking/. Linux only. */
-export const IPX_TYPE: number = /* @__PURE__ */ pick(1);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const KCMPROTO_CONNECTED: number = /* @__PURE__ */ pick(0);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const KCM_RECV_DISABLE: number = /* @__PURE__ */ pick(1);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const LLC_OPT_PKTINFO: number = /* @__PURE__ */ pick(9);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const MCTP_ADDR_ANY: number = /* @__PURE__ */ pick(255);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const MCTP_ADDR_NULL: number = /* @__PURE__ */ pick(0);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const MCTP_NET_ANY: number = /* @__PURE__ */ pick(0);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const MCTP_OPT_ADDR_EXT: number = /* @__PURE__ */ pick(1);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const MCTP_TAG_MASK: number = /* @__PURE__ */ pick(7);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const MCTP_TAG_OWNER: number = /* @__PURE__ */ pick(8);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const MCTP_TAG_PREALLOC: number = /* @__PURE__ */ pick(16);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const NFC_SOCKPROTO_LLCP: number = /* @__PURE__ */ pick(1);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const NFC_SOCKPROTO_RAW: number = /* @__PURE__ */ pick(0);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const PN_PROTO_PHONET: number = /* @__PURE__ */ pick(1);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const PN_PROTO_PIPE: number = /* @__PURE__ */ pick(2);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const PN_PROTO_TRANSPORT: number = /* @__PURE__ */ pick(0);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const PX_PROTO_OE: number = /* @__PURE__ */ pick(0);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const PX_PROTO_OL2TP: number = /* @__PURE__ */ pick(1);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const PX_PROTO_PPTP: number = /* @__PURE__ */ pick(2);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_BACKLOG: number = /* @__PURE__ */ pick(7);
-
-/** Constant of a lesser family: index into SO_MEMINFO: packets dropped. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_DROPS: number = /* @__PURE__ */ pick(8);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_FWD_ALLOC: number = /* @__PURE__ */ pick(4);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_OPTMEM: number = /* @__PURE__ */ pick(6);
-
-/** Constant of a lesser family: index into SO_MEMINFO: SO_RCVBUF. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_RCVBUF: number = /* @__PURE__ */ pick(1);
-
-/** Constant of a lesser family: index into SO_MEMINFO: bytes received and unread. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_RMEM_ALLOC: number = /* @__PURE__ */ pick(0);
-
-/** Constant of a lesser family: index into SO_MEMINFO: SO_SNDBUF. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_SNDBUF: number = /* @__PURE__ */ pick(3);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_VARS: number = /* @__PURE__ */ pick(9);
-
-/** Constant of a lesser family: index into SO_MEMINFO: bytes being sent. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_WMEM_ALLOC: number = /* @__PURE__ */ pick(2);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const SK_MEMINFO_WMEM_QUEUED: number = /* @__PURE__ */ pick(5);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const SMC_LIMIT_HS: number = /* @__PURE__ */ pick(1);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const SOCK_DESTROY: number = /* @__PURE__ */ pick(21);
-
-/** Constant of a lesser family. See https://docs.kernel.org/networking/. Linux only. */
-export const SOCK_DIAG_BY_FAMILY: number = /* @__PURE__ */ pick(20);
+export const IPX_TYPE: number = linux ? 1 : none;
 
 // Bluetooth
 
 /** Bluetooth: any adapter. See https://www.bluez.org/. Linux, Windows, FreeBSD, NetBSD only. */
-export const BDADDR_ANY: string = /* @__PURE__ */ pick(
-  "00:00:00:00:00:00",
-  undefined,
-  "00:00:00:00:00:00",
-  "00:00:00:00:00:00",
-  "00:00:00:00:00:00",
-);
+export const BDADDR_ANY: string = darwin ? none : "00:00:00:00:00:00";
 
 /** Bluetooth: type of address: classic. See https://www.bluez.org/. Linux, FreeBSD only. */
-export const BDADDR_BREDR: number = /* @__PURE__ */ pick(0, undefined, undefined, 0);
+export const BDADDR_BREDR: number = linux || freebsd ? 0 : none;
 
 /** Bluetooth: type of address: low energy, public. See https://www.bluez.org/. Linux, FreeBSD only. */
-export const BDADDR_LE_PUBLIC: number = /* @__PURE__ */ pick(1, undefined, undefined, 1);
+export const BDADDR_LE_PUBLIC: number = linux || freebsd ? 1 : none;
 
 /** Bluetooth: type of address: low energy, random. See https://www.bluez.org/. Linux, FreeBSD only. */
-export const BDADDR_LE_RANDOM: number = /* @__PURE__ */ pick(2, undefined, undefined, 2);
+export const BDADDR_LE_RANDOM: number = linux || freebsd ? 2 : none;
 
 /** Bluetooth: this host's adapter. See https://www.bluez.org/. Linux, Windows, FreeBSD, NetBSD only. */
-export const BDADDR_LOCAL: string = /* @__PURE__ */ pick(
-  "00:00:00:FF:FF:FF",
-  undefined,
-  "00:00:00:FF:FF:FF",
-  "00:00:00:FF:FF:FF",
-  "00:00:00:FF:FF:FF",
-);
+export const BDADDR_LOCAL: string = darwin ? none : "00:00:00:FF:FF:FF";
 
 /** Bluetooth. See https://www.bluez.org/. Windows only. */
-export const BTHPROTO_L2CAP: number = /* @__PURE__ */ pick(undefined, undefined, 256);
+export const BTHPROTO_L2CAP: number = win32 ? 256 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Windows only. */
-export const BTHPROTO_RFCOMM: number = /* @__PURE__ */ pick(undefined, undefined, 3);
+export const BTHPROTO_RFCOMM: number = win32 ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BTPROTO_AVDTP: number = /* @__PURE__ */ pick(7);
+export const BTPROTO_AVDTP: number = linux ? 7 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BTPROTO_BNEP: number = /* @__PURE__ */ pick(4);
+export const BTPROTO_BNEP: number = linux ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BTPROTO_CMTP: number = /* @__PURE__ */ pick(5);
+export const BTPROTO_CMTP: number = linux ? 5 : none;
 
 /** Bluetooth: protocol: host controller interface. See https://www.bluez.org/. Linux, FreeBSD, NetBSD only. */
-export const BTPROTO_HCI: number = /* @__PURE__ */ pick(1, undefined, undefined, 134, 1);
+export const BTPROTO_HCI: number = linux || netbsd ? 1 : freebsd ? 134 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BTPROTO_HIDP: number = /* @__PURE__ */ pick(6);
+export const BTPROTO_HIDP: number = linux ? 6 : none;
 
 /** Bluetooth: protocol: isochronous channels. See https://www.bluez.org/. Linux only. */
-export const BTPROTO_ISO: number = /* @__PURE__ */ pick(8);
+export const BTPROTO_ISO: number = linux ? 8 : none;
 
 /** Bluetooth: protocol: L2CAP. See https://www.bluez.org/. Linux, FreeBSD, NetBSD only. */
-export const BTPROTO_L2CAP: number = /* @__PURE__ */ pick(0, undefined, undefined, 135, 2);
+export const BTPROTO_L2CAP: number = linux ? 0 : freebsd ? 135 : netbsd ? 2 : none;
 
 /** Bluetooth: protocol: RFCOMM, a serial line. See https://www.bluez.org/. Linux, Windows, FreeBSD, NetBSD only. */
-export const BTPROTO_RFCOMM: number = /* @__PURE__ */ pick(3, undefined, 3, 136, 3);
+export const BTPROTO_RFCOMM: number = darwin ? none : freebsd ? 136 : 3;
 
 /** Bluetooth: protocol: SCO, voice. See https://www.bluez.org/. Linux, FreeBSD, NetBSD only. */
-export const BTPROTO_SCO: number = /* @__PURE__ */ pick(2, undefined, undefined, 137, 4);
+export const BTPROTO_SCO: number = linux ? 2 : freebsd ? 137 : netbsd ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_CHANNEL_POLICY: number = /* @__PURE__ */ pick(10);
+export const BT_CHANNEL_POLICY: number = linux ? 10 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_CHANNEL_POLICY_AMP_PREFERRED: number = /* @__PURE__ */ pick(2);
+export const BT_CHANNEL_POLICY_AMP_PREFERRED: number = linux ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_CHANNEL_POLICY_BREDR_ONLY: number = /* @__PURE__ */ pick(0);
+export const BT_CHANNEL_POLICY_BREDR_ONLY: number = linux ? 0 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_CHANNEL_POLICY_BREDR_PREFERRED: number = /* @__PURE__ */ pick(1);
+export const BT_CHANNEL_POLICY_BREDR_PREFERRED: number = linux ? 1 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: codec. See https://www.bluez.org/. Linux only. */
-export const BT_CODEC: number = /* @__PURE__ */ pick(19);
+export const BT_CODEC: number = linux ? 19 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: decide on a connection after accept. See https://www.bluez.org/. Linux only. */
-export const BT_DEFER_SETUP: number = /* @__PURE__ */ pick(7);
+export const BT_DEFER_SETUP: number = linux ? 7 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_FLUSHABLE: number = /* @__PURE__ */ pick(8);
+export const BT_FLUSHABLE: number = linux ? 8 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_FLUSHABLE_OFF: number = /* @__PURE__ */ pick(0);
+export const BT_FLUSHABLE_OFF: number = linux ? 0 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_FLUSHABLE_ON: number = /* @__PURE__ */ pick(1);
+export const BT_FLUSHABLE_ON: number = linux ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_ISO_BASE: number = /* @__PURE__ */ pick(20);
+export const BT_ISO_BASE: number = linux ? 20 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: quality of an isochronous channel. See https://www.bluez.org/. Linux only. */
-export const BT_ISO_QOS: number = /* @__PURE__ */ pick(17);
+export const BT_ISO_QOS: number = linux ? 17 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: mode of the L2CAP channel. See https://www.bluez.org/. Linux only. */
-export const BT_MODE: number = /* @__PURE__ */ pick(15);
+export const BT_MODE: number = linux ? 15 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_MODE_BASIC: number = /* @__PURE__ */ pick(0);
+export const BT_MODE_BASIC: number = linux ? 0 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_MODE_ERTM: number = /* @__PURE__ */ pick(1);
+export const BT_MODE_ERTM: number = linux ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_MODE_EXT_FLOWCTL: number = /* @__PURE__ */ pick(4);
+export const BT_MODE_EXT_FLOWCTL: number = linux ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_MODE_LE_FLOWCTL: number = /* @__PURE__ */ pick(3);
+export const BT_MODE_LE_FLOWCTL: number = linux ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_MODE_STREAMING: number = /* @__PURE__ */ pick(2);
+export const BT_MODE_STREAMING: number = linux ? 2 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: physical layers in use. See https://www.bluez.org/. Linux only. */
-export const BT_PHY: number = /* @__PURE__ */ pick(14);
+export const BT_PHY: number = linux ? 14 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_BR_1M_1SLOT: number = /* @__PURE__ */ pick(1);
+export const BT_PHY_BR_1M_1SLOT: number = linux ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_BR_1M_3SLOT: number = /* @__PURE__ */ pick(2);
+export const BT_PHY_BR_1M_3SLOT: number = linux ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_BR_1M_5SLOT: number = /* @__PURE__ */ pick(4);
+export const BT_PHY_BR_1M_5SLOT: number = linux ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_EDR_2M_1SLOT: number = /* @__PURE__ */ pick(8);
+export const BT_PHY_EDR_2M_1SLOT: number = linux ? 8 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_EDR_2M_3SLOT: number = /* @__PURE__ */ pick(16);
+export const BT_PHY_EDR_2M_3SLOT: number = linux ? 16 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_EDR_2M_5SLOT: number = /* @__PURE__ */ pick(32);
+export const BT_PHY_EDR_2M_5SLOT: number = linux ? 32 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_EDR_3M_1SLOT: number = /* @__PURE__ */ pick(64);
+export const BT_PHY_EDR_3M_1SLOT: number = linux ? 64 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_EDR_3M_3SLOT: number = /* @__PURE__ */ pick(128);
+export const BT_PHY_EDR_3M_3SLOT: number = linux ? 128 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_EDR_3M_5SLOT: number = /* @__PURE__ */ pick(256);
+export const BT_PHY_EDR_3M_5SLOT: number = linux ? 256 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_LE_1M_RX: number = /* @__PURE__ */ pick(1024);
+export const BT_PHY_LE_1M_RX: number = linux ? 1024 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_LE_1M_TX: number = /* @__PURE__ */ pick(512);
+export const BT_PHY_LE_1M_TX: number = linux ? 512 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_LE_2M_RX: number = /* @__PURE__ */ pick(4096);
+export const BT_PHY_LE_2M_RX: number = linux ? 4096 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_LE_2M_TX: number = /* @__PURE__ */ pick(2048);
+export const BT_PHY_LE_2M_TX: number = linux ? 2048 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_LE_CODED_RX: number = /* @__PURE__ */ pick(16384);
+export const BT_PHY_LE_CODED_RX: number = linux ? 16384 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PHY_LE_CODED_TX: number = /* @__PURE__ */ pick(8192);
+export const BT_PHY_LE_CODED_TX: number = linux ? 8192 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_PKT_STATUS: number = /* @__PURE__ */ pick(16);
+export const BT_PKT_STATUS: number = linux ? 16 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: power. See https://www.bluez.org/. Linux only. */
-export const BT_POWER: number = /* @__PURE__ */ pick(9);
+export const BT_POWER: number = linux ? 9 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_POWER_FORCE_ACTIVE_OFF: number = /* @__PURE__ */ pick(0);
+export const BT_POWER_FORCE_ACTIVE_OFF: number = linux ? 0 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_POWER_FORCE_ACTIVE_ON: number = /* @__PURE__ */ pick(1);
+export const BT_POWER_FORCE_ACTIVE_ON: number = linux ? 1 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: largest message to receive. See https://www.bluez.org/. Linux only. */
-export const BT_RCVMTU: number = /* @__PURE__ */ pick(13);
+export const BT_RCVMTU: number = linux ? 13 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_SCM_ERROR: number = /* @__PURE__ */ pick(4);
+export const BT_SCM_ERROR: number = linux ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_SCM_PKT_STATUS: number = /* @__PURE__ */ pick(3);
+export const BT_SCM_PKT_STATUS: number = linux ? 3 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: security level. See https://www.bluez.org/. Linux only. */
-export const BT_SECURITY: number = /* @__PURE__ */ pick(4);
+export const BT_SECURITY: number = linux ? 4 : none;
 
 /** Bluetooth: security level: FIPS. See https://www.bluez.org/. Linux only. */
-export const BT_SECURITY_FIPS: number = /* @__PURE__ */ pick(4);
+export const BT_SECURITY_FIPS: number = linux ? 4 : none;
 
 /** Bluetooth: security level: encrypted and authenticated. See https://www.bluez.org/. Linux only. */
-export const BT_SECURITY_HIGH: number = /* @__PURE__ */ pick(3);
+export const BT_SECURITY_HIGH: number = linux ? 3 : none;
 
 /** Bluetooth: security level: low. See https://www.bluez.org/. Linux only. */
-export const BT_SECURITY_LOW: number = /* @__PURE__ */ pick(1);
+export const BT_SECURITY_LOW: number = linux ? 1 : none;
 
 /** Bluetooth: security level: encrypted. See https://www.bluez.org/. Linux only. */
-export const BT_SECURITY_MEDIUM: number = /* @__PURE__ */ pick(2);
+export const BT_SECURITY_MEDIUM: number = linux ? 2 : none;
 
 /** Bluetooth: security level: none, for service discovery. See https://www.bluez.org/. Linux only. */
-export const BT_SECURITY_SDP: number = /* @__PURE__ */ pick(0);
+export const BT_SECURITY_SDP: number = linux ? 0 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: largest message to send. See https://www.bluez.org/. Linux only. */
-export const BT_SNDMTU: number = /* @__PURE__ */ pick(12);
+export const BT_SNDMTU: number = linux ? 12 : none;
 
 /** Bluetooth: option, level SOL_BLUETOOTH: voice setting. See https://www.bluez.org/. Linux only. */
-export const BT_VOICE: number = /* @__PURE__ */ pick(11);
+export const BT_VOICE: number = linux ? 11 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_VOICE_CVSD_16BIT: number = /* @__PURE__ */ pick(96);
+export const BT_VOICE_CVSD_16BIT: number = linux ? 96 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_VOICE_TRANSPARENT: number = /* @__PURE__ */ pick(3);
+export const BT_VOICE_TRANSPARENT: number = linux ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const BT_VOICE_TRANSPARENT_16BIT: number = /* @__PURE__ */ pick(99);
+export const BT_VOICE_TRANSPARENT_16BIT: number = linux ? 99 : none;
 
 /** Bluetooth: channel: management. See https://www.bluez.org/. Linux only. */
-export const HCI_CHANNEL_CONTROL: number = /* @__PURE__ */ pick(3);
+export const HCI_CHANNEL_CONTROL: number = linux ? 3 : none;
 
 /** Bluetooth: channel: log messages. See https://www.bluez.org/. Linux only. */
-export const HCI_CHANNEL_LOGGING: number = /* @__PURE__ */ pick(4);
+export const HCI_CHANNEL_LOGGING: number = linux ? 4 : none;
 
 /** Bluetooth: channel: everything on every device. See https://www.bluez.org/. Linux only. */
-export const HCI_CHANNEL_MONITOR: number = /* @__PURE__ */ pick(2);
+export const HCI_CHANNEL_MONITOR: number = linux ? 2 : none;
 
 /** Bluetooth: channel: raw packets. See https://www.bluez.org/. Linux only. */
-export const HCI_CHANNEL_RAW: number = /* @__PURE__ */ pick(0);
+export const HCI_CHANNEL_RAW: number = linux ? 0 : none;
 
 /** Bluetooth: channel: exclusive use of a device. See https://www.bluez.org/. Linux only. */
-export const HCI_CHANNEL_USER: number = /* @__PURE__ */ pick(1);
+export const HCI_CHANNEL_USER: number = linux ? 1 : none;
 
 /** Bluetooth: option, level SOL_HCI: receive the direction as ancillary data. See https://www.bluez.org/. Linux, FreeBSD, NetBSD only. */
-export const HCI_DATA_DIR: number = /* @__PURE__ */ pick(1, undefined, undefined, 2, 3);
+export const HCI_DATA_DIR: number = linux ? 1 : freebsd ? 2 : netbsd ? 3 : none;
 
 /** Bluetooth: no device. See https://www.bluez.org/. Linux only. */
-export const HCI_DEV_NONE: number = /* @__PURE__ */ pick(65535);
+export const HCI_DEV_NONE: number = linux ? 65535 : none;
 
 /** Bluetooth: option, level SOL_HCI: which packets to receive. See https://www.bluez.org/. Linux, FreeBSD only. */
-export const HCI_FILTER: number = /* @__PURE__ */ pick(2, undefined, undefined, 1);
+export const HCI_FILTER: number = linux ? 2 : freebsd ? 1 : none;
 
 /** Bluetooth: option, level SOL_HCI: receive the time as ancillary data. See https://www.bluez.org/. Linux only. */
-export const HCI_TIME_STAMP: number = /* @__PURE__ */ pick(3);
+export const HCI_TIME_STAMP: number = linux ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const L2CAP_CONNINFO: number = /* @__PURE__ */ pick(2);
+export const L2CAP_CONNINFO: number = linux ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const L2CAP_LM: number = /* @__PURE__ */ pick(3);
+export const L2CAP_LM: number = linux ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux, NetBSD only. */
-export const L2CAP_LM_AUTH: number = /* @__PURE__ */ pick(2, undefined, undefined, undefined, 1);
+export const L2CAP_LM_AUTH: number = linux ? 2 : netbsd ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux, NetBSD only. */
-export const L2CAP_LM_ENCRYPT: number = /* @__PURE__ */ pick(4, undefined, undefined, undefined, 2);
+export const L2CAP_LM_ENCRYPT: number = linux ? 4 : netbsd ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const L2CAP_LM_FIPS: number = /* @__PURE__ */ pick(64);
+export const L2CAP_LM_FIPS: number = linux ? 64 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const L2CAP_LM_MASTER: number = /* @__PURE__ */ pick(1);
+export const L2CAP_LM_MASTER: number = linux ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const L2CAP_LM_RELIABLE: number = /* @__PURE__ */ pick(16);
+export const L2CAP_LM_RELIABLE: number = linux ? 16 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux, NetBSD only. */
-export const L2CAP_LM_SECURE: number = /* @__PURE__ */ pick(32, undefined, undefined, undefined, 4);
+export const L2CAP_LM_SECURE: number = linux ? 32 : netbsd ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const L2CAP_LM_TRUSTED: number = /* @__PURE__ */ pick(8);
+export const L2CAP_LM_TRUSTED: number = linux ? 8 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const L2CAP_OPTIONS: number = /* @__PURE__ */ pick(1);
+export const L2CAP_OPTIONS: number = linux ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const RFCOMM_CONNINFO: number = /* @__PURE__ */ pick(2);
+export const RFCOMM_CONNINFO: number = linux ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const RFCOMM_LM: number = /* @__PURE__ */ pick(3);
+export const RFCOMM_LM: number = linux ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux, NetBSD only. */
-export const RFCOMM_LM_AUTH: number = /* @__PURE__ */ pick(2, undefined, undefined, undefined, 1);
+export const RFCOMM_LM_AUTH: number = linux ? 2 : netbsd ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux, NetBSD only. */
-export const RFCOMM_LM_ENCRYPT: number = /* @__PURE__ */ pick(4, undefined, undefined, undefined, 2);
+export const RFCOMM_LM_ENCRYPT: number = linux ? 4 : netbsd ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const RFCOMM_LM_FIPS: number = /* @__PURE__ */ pick(64);
+export const RFCOMM_LM_FIPS: number = linux ? 64 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const RFCOMM_LM_MASTER: number = /* @__PURE__ */ pick(1);
+export const RFCOMM_LM_MASTER: number = linux ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const RFCOMM_LM_RELIABLE: number = /* @__PURE__ */ pick(16);
+export const RFCOMM_LM_RELIABLE: number = linux ? 16 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux, NetBSD only. */
-export const RFCOMM_LM_SECURE: number = /* @__PURE__ */ pick(32, undefined, undefined, undefined, 4);
+export const RFCOMM_LM_SECURE: number = linux ? 32 : netbsd ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const RFCOMM_LM_TRUSTED: number = /* @__PURE__ */ pick(8);
+export const RFCOMM_LM_TRUSTED: number = linux ? 8 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const SCO_CONNINFO: number = /* @__PURE__ */ pick(2);
+export const SCO_CONNINFO: number = linux ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Linux only. */
-export const SCO_OPTIONS: number = /* @__PURE__ */ pick(1);
+export const SCO_OPTIONS: number = linux ? 1 : none;
 
 /** Bluetooth: level of HCI options. See https://www.bluez.org/. Linux, FreeBSD, NetBSD only. */
-export const SOL_HCI: number = /* @__PURE__ */ pick(0, undefined, undefined, 2050, 1);
+export const SOL_HCI: number = linux ? 0 : freebsd ? 2050 : netbsd ? 1 : none;
 
 /** Bluetooth: level of L2CAP options. See https://www.bluez.org/. Linux, Windows, FreeBSD, NetBSD only. */
-export const SOL_L2CAP: number = /* @__PURE__ */ pick(6, undefined, 256, 5641, 2);
+export const SOL_L2CAP: number = linux ? 6 : darwin ? none : win32 ? 256 : freebsd ? 5641 : 2;
 
 /** Bluetooth: level of RFCOMM options. See https://www.bluez.org/. Linux, Windows, FreeBSD, NetBSD only. */
-export const SOL_RFCOMM: number = /* @__PURE__ */ pick(18, undefined, 3, 2070, 3);
+export const SOL_RFCOMM: number = linux ? 18 : darwin ? none : freebsd ? 2070 : 3;
 
 /** Bluetooth: level of SCO options. See https://www.bluez.org/. Linux, FreeBSD, NetBSD only. */
-export const SOL_SCO: number = /* @__PURE__ */ pick(17, undefined, undefined, 521, 4);
+export const SOL_SCO: number = linux ? 17 : freebsd ? 521 : netbsd ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Windows only. */
-export const SO_BTH_AUTHENTICATE: number = /* @__PURE__ */ pick(undefined, undefined, 2147483649);
+export const SO_BTH_AUTHENTICATE: number = win32 ? 2147483649 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Windows only. */
-export const SO_BTH_ENCRYPT: number = /* @__PURE__ */ pick(undefined, undefined, 2);
+export const SO_BTH_ENCRYPT: number = win32 ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Windows only. */
-export const SO_BTH_MTU: number = /* @__PURE__ */ pick(undefined, undefined, 2147483655);
+export const SO_BTH_MTU: number = win32 ? 2147483655 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Windows only. */
-export const SO_BTH_MTU_MAX: number = /* @__PURE__ */ pick(undefined, undefined, 2147483656);
+export const SO_BTH_MTU_MAX: number = win32 ? 2147483656 : none;
 
 /** Bluetooth. See https://www.bluez.org/. Windows only. */
-export const SO_BTH_MTU_MIN: number = /* @__PURE__ */ pick(undefined, undefined, 2147483658);
+export const SO_BTH_MTU_MIN: number = win32 ? 2147483658 : none;
 
 /** Bluetooth. See https://www.bluez.org/. NetBSD only. */
-export const SO_HCI_DIRECTION: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 3);
+export const SO_HCI_DIRECTION: number = netbsd ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. NetBSD only. */
-export const SO_HCI_EVT_FILTER: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 1);
+export const SO_HCI_EVT_FILTER: number = netbsd ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. NetBSD only. */
-export const SO_HCI_PKT_FILTER: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 2);
+export const SO_HCI_PKT_FILTER: number = netbsd ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD only. */
-export const SO_HCI_RAW_DIRECTION: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2);
+export const SO_HCI_RAW_DIRECTION: number = freebsd ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD only. */
-export const SO_HCI_RAW_FILTER: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1);
+export const SO_HCI_RAW_FILTER: number = freebsd ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD only. */
-export const SO_L2CAP_ENCRYPTED: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 6);
+export const SO_L2CAP_ENCRYPTED: number = freebsd ? 6 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD, NetBSD only. */
-export const SO_L2CAP_FLUSH: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 5, 5);
+export const SO_L2CAP_FLUSH: number = freebsd || netbsd ? 5 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD only. */
-export const SO_L2CAP_IFLOW: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 3);
+export const SO_L2CAP_IFLOW: number = freebsd ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD, NetBSD only. */
-export const SO_L2CAP_IMTU: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1, 1);
+export const SO_L2CAP_IMTU: number = freebsd || netbsd ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. NetBSD only. */
-export const SO_L2CAP_IQOS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 3);
+export const SO_L2CAP_IQOS: number = netbsd ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. NetBSD only. */
-export const SO_L2CAP_LM: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 6);
+export const SO_L2CAP_LM: number = netbsd ? 6 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD only. */
-export const SO_L2CAP_OFLOW: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 4);
+export const SO_L2CAP_OFLOW: number = freebsd ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD, NetBSD only. */
-export const SO_L2CAP_OMTU: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2, 2);
+export const SO_L2CAP_OMTU: number = freebsd || netbsd ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. NetBSD only. */
-export const SO_L2CAP_OQOS: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 4);
+export const SO_L2CAP_OQOS: number = netbsd ? 4 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD, NetBSD only. */
-export const SO_RFCOMM_FC_INFO: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2, 2);
+export const SO_RFCOMM_FC_INFO: number = freebsd || netbsd ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. NetBSD only. */
-export const SO_RFCOMM_LM: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 3);
+export const SO_RFCOMM_LM: number = netbsd ? 3 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD, NetBSD only. */
-export const SO_RFCOMM_MTU: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1, 1);
+export const SO_RFCOMM_MTU: number = freebsd || netbsd ? 1 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD only. */
-export const SO_SCO_CONNINFO: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2);
+export const SO_SCO_CONNINFO: number = freebsd ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. NetBSD only. */
-export const SO_SCO_HANDLE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 2);
+export const SO_SCO_HANDLE: number = netbsd ? 2 : none;
 
 /** Bluetooth. See https://www.bluez.org/. FreeBSD, NetBSD only. */
-export const SO_SCO_MTU: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1, 1);
+export const SO_SCO_MTU: number = freebsd || netbsd ? 1 : none;
 
 // Hyper-V sockets
 
 /** AF_HYPERV: flag of an address: pass through to a nested machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HVSOCKET_ADDRESS_FLAG_PASSTHRU: number = /* @__PURE__ */ pick(undefined, undefined, 1);
+export const HVSOCKET_ADDRESS_FLAG_PASSTHRU: number = win32 ? 1 : none;
 
 /** AF_HYPERV: option: keep the connection while the machine is paused. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HVSOCKET_CONNECTED_SUSPEND: number = /* @__PURE__ */ pick(undefined, undefined, 4);
+export const HVSOCKET_CONNECTED_SUSPEND: number = win32 ? 4 : none;
 
 /** AF_HYPERV: option: milliseconds connect waits. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HVSOCKET_CONNECT_TIMEOUT: number = /* @__PURE__ */ pick(undefined, undefined, 1);
+export const HVSOCKET_CONNECT_TIMEOUT: number = win32 ? 1 : none;
 
 /** AF_HYPERV: most that HVSOCKET_CONNECT_TIMEOUT may be. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HVSOCKET_CONNECT_TIMEOUT_MAX: number = /* @__PURE__ */ pick(undefined, undefined, 300000);
+export const HVSOCKET_CONNECT_TIMEOUT_MAX: number = win32 ? 300000 : none;
 
 /** AF_HYPERV. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HVSOCKET_CONTAINER_PASSTHRU: number = /* @__PURE__ */ pick(undefined, undefined, 2);
+export const HVSOCKET_CONTAINER_PASSTHRU: number = win32 ? 2 : none;
 
 /** AF_HYPERV: every machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HV_GUID_BROADCAST: string = /* @__PURE__ */ pick(
-  undefined,
-  undefined,
-  "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
-);
+export const HV_GUID_BROADCAST: string = win32 ? "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF" : none;
 
 /** AF_HYPERV: the machines this one hosts. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HV_GUID_CHILDREN: string = /* @__PURE__ */ pick(
-  undefined,
-  undefined,
-  "90DB8B89-0D35-4F79-8CE9-49EA0AC8B7CD",
-);
+export const HV_GUID_CHILDREN: string = win32 ? "90DB8B89-0D35-4F79-8CE9-49EA0AC8B7CD" : none;
 
 /** AF_HYPERV: this machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HV_GUID_LOOPBACK: string = /* @__PURE__ */ pick(
-  undefined,
-  undefined,
-  "E0E16197-DD56-4A10-9195-5EE7A155A838",
-);
+export const HV_GUID_LOOPBACK: string = win32 ? "E0E16197-DD56-4A10-9195-5EE7A155A838" : none;
 
 /** AF_HYPERV: the machine that hosts this one. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HV_GUID_PARENT: string = /* @__PURE__ */ pick(
-  undefined,
-  undefined,
-  "A42E7CDA-D03F-480C-9CC2-A4DE20ABB878",
-);
+export const HV_GUID_PARENT: string = win32 ? "A42E7CDA-D03F-480C-9CC2-A4DE20ABB878" : none;
 
 /** AF_HYPERV: any machine, to bind. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HV_GUID_WILDCARD: string = /* @__PURE__ */ pick(
-  undefined,
-  undefined,
-  "00000000-0000-0000-0000-000000000000",
-);
+export const HV_GUID_WILDCARD: string = win32 ? "00000000-0000-0000-0000-000000000000" : none;
 
 /** AF_HYPERV: no machine. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HV_GUID_ZERO: string = /* @__PURE__ */ pick(undefined, undefined, "00000000-0000-0000-0000-000000000000");
+export const HV_GUID_ZERO: string = win32 ? "00000000-0000-0000-0000-000000000000" : none;
 
 /** AF_HYPERV: the protocol. See https://learn.microsoft.com/virtualization/hyper-v-on-windows/user-guide/make-integration-service. Windows only. */
-export const HV_PROTOCOL_RAW: number = /* @__PURE__ */ pick(undefined, undefined, 1);
+export const HV_PROTOCOL_RAW: number = win32 ? 1 : none;
 
 // System sockets
 
 /** AF_SYSTEM: ss_sysaddr of a kernel control's address. See https://developer.apple.com/documentation/kernel. macOS only. */
-export const AF_SYS_CONTROL: number = /* @__PURE__ */ pick(undefined, 2);
+export const AF_SYS_CONTROL: number = darwin ? 2 : none;
 
 /** AF_SYSTEM: ioctl request: the number of a kernel control. See https://developer.apple.com/documentation/kernel. macOS only. */
-export const CTLIOCGINFO: number = /* @__PURE__ */ pick(undefined, 3227799043);
+export const CTLIOCGINFO: number = darwin ? 3227799043 : none;
 
 /** AF_SYSTEM. See https://developer.apple.com/documentation/kernel. macOS only. */
-export const KEV_DL_SUBCLASS: number = /* @__PURE__ */ pick(undefined, 2);
+export const KEV_DL_SUBCLASS: number = darwin ? 2 : none;
 
 /** AF_SYSTEM. See https://developer.apple.com/documentation/kernel. macOS only. */
-export const KEV_INET_SUBCLASS: number = /* @__PURE__ */ pick(undefined, 1);
+export const KEV_INET_SUBCLASS: number = darwin ? 1 : none;
 
 /** AF_SYSTEM: protocol: kernel controls. See https://developer.apple.com/documentation/kernel. macOS only. */
-export const SYSPROTO_CONTROL: number = /* @__PURE__ */ pick(undefined, 2);
+export const SYSPROTO_CONTROL: number = darwin ? 2 : none;
 
 /** AF_SYSTEM: protocol: kernel events. See https://developer.apple.com/documentation/kernel. macOS only. */
-export const SYSPROTO_EVENT: number = /* @__PURE__ */ pick(undefined, 1);
+export const SYSPROTO_EVENT: number = darwin ? 1 : none;
 
 /** AF_SYSTEM. See https://developer.apple.com/documentation/kernel. macOS only. */
-export const UTUN_OPT_FLAGS: number = /* @__PURE__ */ pick(undefined, 1);
+export const UTUN_OPT_FLAGS: number = darwin ? 1 : none;
 
 /** AF_SYSTEM: option of a utun control: the interface's name. See https://developer.apple.com/documentation/kernel. macOS only. */
-export const UTUN_OPT_IFNAME: number = /* @__PURE__ */ pick(undefined, 2);
-
-// Interface flags
-
-/** Flag of a network interface: hears every multicast. See netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IFF_ALLMULTI: number = /* @__PURE__ */ pick(512, 512, undefined, 512, 512);
-
-/** Flag of a network interface. See netdevice(7). macOS, FreeBSD only. */
-export const IFF_ALTPHYS: number = /* @__PURE__ */ pick(undefined, 16384, undefined, 16384);
-
-/** Flag of a network interface: has a broadcast address. See netdevice(7). */
-export const IFF_BROADCAST: number = 2;
-
-/** Flag of a network interface. See netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IFF_DEBUG: number = /* @__PURE__ */ pick(4, 4, undefined, 4, 4);
-
-/** Flag of a network interface. See netdevice(7). Linux only. */
-export const IFF_DORMANT: number = /* @__PURE__ */ pick(131072);
-
-/** Flag of a network interface. See netdevice(7). Linux only. */
-export const IFF_DYNAMIC: number = /* @__PURE__ */ pick(32768);
-
-/** Flag of a network interface. See netdevice(7). Linux only. */
-export const IFF_ECHO: number = /* @__PURE__ */ pick(262144);
-
-/** Flag of a network interface. See netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const IFF_LINK0: number = /* @__PURE__ */ pick(undefined, 4096, undefined, 4096, 4096);
-
-/** Flag of a network interface. See netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const IFF_LINK1: number = /* @__PURE__ */ pick(undefined, 8192, undefined, 8192, 8192);
-
-/** Flag of a network interface. See netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const IFF_LINK2: number = /* @__PURE__ */ pick(undefined, 16384, undefined, 16384, 16384);
-
-/** Flag of a network interface: loopback. See netdevice(7). */
-export const IFF_LOOPBACK: number = /* @__PURE__ */ pick(8, 8, 4, 8, 8);
-
-/** Flag of a network interface. See netdevice(7). Linux, FreeBSD only. */
-export const IFF_LOWER_UP: number = /* @__PURE__ */ pick(65536, undefined, undefined, 16777216);
-
-/** Flag of a network interface. See netdevice(7). Linux only. */
-export const IFF_MASTER: number = /* @__PURE__ */ pick(1024);
-
-/** Flag of a network interface. See netdevice(7). FreeBSD only. */
-export const IFF_MONITOR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 262144);
-
-/** Flag of a network interface: able to multicast. See netdevice(7). */
-export const IFF_MULTICAST: number = /* @__PURE__ */ pick(4096, 32768, 16, 32768, 32768);
-
-/** Flag of a network interface: no address resolution. See netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IFF_NOARP: number = /* @__PURE__ */ pick(128, 128, undefined, 128, 128);
-
-/** Flag of a network interface. See netdevice(7). Linux, macOS only. */
-export const IFF_NOTRAILERS: number = /* @__PURE__ */ pick(32, 32);
-
-/** Flag of a network interface. See netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const IFF_OACTIVE: number = /* @__PURE__ */ pick(undefined, 1024, undefined, 1024, 1024);
-
-/** Flag of a network interface: one peer only. See netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IFF_POINTOPOINT: number = /* @__PURE__ */ pick(16, 16, undefined, 16, 16);
-
-/** Flag of a network interface. See netdevice(7). Windows only. */
-export const IFF_POINTTOPOINT: number = /* @__PURE__ */ pick(undefined, undefined, 8);
-
-/** Flag of a network interface. See netdevice(7). Linux only. */
-export const IFF_PORTSEL: number = /* @__PURE__ */ pick(8192);
-
-/** Flag of a network interface. See netdevice(7). FreeBSD only. */
-export const IFF_PPROMISC: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 131072);
-
-/** Flag of a network interface: hears everything. See netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IFF_PROMISC: number = /* @__PURE__ */ pick(256, 256, undefined, 256, 256);
-
-/** Flag of a network interface: operational. See netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IFF_RUNNING: number = /* @__PURE__ */ pick(64, 64, undefined, 64, 64);
-
-/** Flag of a network interface. See netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const IFF_SIMPLEX: number = /* @__PURE__ */ pick(undefined, 2048, undefined, 2048, 2048);
-
-/** Flag of a network interface. See netdevice(7). Linux only. */
-export const IFF_SLAVE: number = /* @__PURE__ */ pick(2048);
-
-/** Flag of a network interface. See netdevice(7). FreeBSD only. */
-export const IFF_STATICARP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 524288);
-
-/** Flag of a network interface. See netdevice(7). FreeBSD only. */
-export const IFF_STICKYARP: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1048576);
-
-/** Flag of a network interface. See netdevice(7). NetBSD only. */
-export const IFF_UNNUMBERED: number = /* @__PURE__ */ pick(undefined, undefined, undefined, undefined, 32);
-
-/** Flag of a network interface: in use. See netdevice(7). */
-export const IFF_UP: number = 1;
+export const UTUN_OPT_IFNAME: number = darwin ? 2 : none;
 
 // Requests
 
 /** ioctl request: signal when something arrives. See ioctl(2), netdevice(7). */
-export const FIOASYNC: number = /* @__PURE__ */ pick(21586, 2147772029, 2147772029, 2147772029, 2147772029);
+export const FIOASYNC: number = linux ? 21586 : 2147772029;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const FIOCLEX: number = /* @__PURE__ */ pick(21585, 536897025, undefined, 536897025, 536897025);
+export const FIOCLEX: number = linux ? 21585 : win32 ? none : 536897025;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const FIOGETOWN: number = /* @__PURE__ */ pick(35075, 1074030203, undefined, 1074030203, 1074030203);
+export const FIOGETOWN: number = linux ? 35075 : win32 ? none : 1074030203;
 
 /** ioctl request: whether the descriptor blocks. See ioctl(2), netdevice(7). */
-export const FIONBIO: number = /* @__PURE__ */ pick(21537, 2147772030, 2147772030, 2147772030, 2147772030);
+export const FIONBIO: number = linux ? 21537 : 2147772030;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const FIONCLEX: number = /* @__PURE__ */ pick(21584, 536897026, undefined, 536897026, 536897026);
+export const FIONCLEX: number = linux ? 21584 : win32 ? none : 536897026;
 
 /** ioctl request: how many bytes can be read. See ioctl(2), netdevice(7). */
-export const FIONREAD: number = /* @__PURE__ */ pick(21531, 1074030207, 1074030207, 1074030207, 1074030207);
+export const FIONREAD: number = linux ? 21531 : 1074030207;
 
 /** ioctl request. See ioctl(2), netdevice(7). FreeBSD, NetBSD only. */
-export const FIONSPACE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1074030198, 1074030200);
+export const FIONSPACE: number = freebsd ? 1074030198 : netbsd ? 1074030200 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). FreeBSD, NetBSD only. */
-export const FIONWRITE: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 1074030199, 1074030201);
+export const FIONWRITE: number = freebsd ? 1074030199 : netbsd ? 1074030201 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const FIOSETOWN: number = /* @__PURE__ */ pick(35073, 2147772028, undefined, 2147772028, 2147772028);
+export const FIOSETOWN: number = linux ? 35073 : win32 ? none : 2147772028;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCADDMULTI: number = /* @__PURE__ */ pick(35121, 2149607729, undefined, 2149607729, 2156947761);
+export const SIOCADDMULTI: number = linux ? 35121 : win32 ? none : netbsd ? 2156947761 : 2149607729;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, NetBSD only. */
-export const SIOCADDRT: number = /* @__PURE__ */ pick(35083, undefined, undefined, undefined, 2151182858);
+export const SIOCADDRT: number = linux ? 35083 : netbsd ? 2151182858 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const SIOCAIFADDR: number = /* @__PURE__ */ pick(undefined, 2151704858, undefined, 2151967019, 2151704858);
+export const SIOCAIFADDR: number = linux || win32 ? none : freebsd ? 2151967019 : 2151704858;
 
 /** ioctl request: whether the next byte is urgent data. See ioctl(2), netdevice(7). */
-export const SIOCATMARK: number = /* @__PURE__ */ pick(35077, 1074033415, 1074033415, 1074033415, 1074033415);
+export const SIOCATMARK: number = linux ? 35077 : 1074033415;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCBRADDBR: number = /* @__PURE__ */ pick(35232);
+export const SIOCBRADDBR: number = linux ? 35232 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCBRADDIF: number = /* @__PURE__ */ pick(35234);
+export const SIOCBRADDIF: number = linux ? 35234 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCBRDELBR: number = /* @__PURE__ */ pick(35233);
+export const SIOCBRDELBR: number = linux ? 35233 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCBRDELIF: number = /* @__PURE__ */ pick(35235);
+export const SIOCBRDELIF: number = linux ? 35235 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCDARP: number = /* @__PURE__ */ pick(35155);
+export const SIOCDARP: number = linux ? 35155 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCDELMULTI: number = /* @__PURE__ */ pick(35122, 2149607730, undefined, 2149607730, 2156947762);
+export const SIOCDELMULTI: number = linux ? 35122 : win32 ? none : netbsd ? 2156947762 : 2149607730;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, NetBSD only. */
-export const SIOCDELRT: number = /* @__PURE__ */ pick(35084, undefined, undefined, undefined, 2151182859);
+export const SIOCDELRT: number = linux ? 35084 : netbsd ? 2151182859 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCDIFADDR: number = /* @__PURE__ */ pick(35126, 2149607705, undefined, 2149607705, 2156947737);
+export const SIOCDIFADDR: number = linux ? 35126 : win32 ? none : netbsd ? 2156947737 : 2149607705;
 
 /** ioctl request: ethtool's requests. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCETHTOOL: number = /* @__PURE__ */ pick(35142);
+export const SIOCETHTOOL: number = linux ? 35142 : none;
 
 /** ioctl request: an entry of the ARP cache. See arp(7). Linux only. */
-export const SIOCGARP: number = /* @__PURE__ */ pick(35156);
+export const SIOCGARP: number = linux ? 35156 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS only. */
-export const SIOCGETVLAN: number = /* @__PURE__ */ pick(undefined, 3223349631);
+export const SIOCGETVLAN: number = darwin ? 3223349631 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, Windows, FreeBSD, NetBSD only. */
-export const SIOCGHIWAT: number = /* @__PURE__ */ pick(undefined, 1074033409, 1074033409, 1074033409, 1074033409);
+export const SIOCGHIWAT: number = linux ? none : 1074033409;
 
 /** ioctl request. See ioctl(2), netdevice(7). FreeBSD only. */
-export const SIOCGHWADDR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 3223349566);
+export const SIOCGHWADDR: number = freebsd ? 3223349566 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGHWTSTAMP: number = /* @__PURE__ */ pick(35249);
+export const SIOCGHWTSTAMP: number = linux ? 35249 : none;
 
 /** ioctl request: address of an interface. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFADDR: number = /* @__PURE__ */ pick(35093, 3223349537, undefined, 3223349537, 3230689569);
+export const SIOCGIFADDR: number = linux ? 35093 : win32 ? none : netbsd ? 3230689569 : 3223349537;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGIFBR: number = /* @__PURE__ */ pick(35136);
+export const SIOCGIFBR: number = linux ? 35136 : none;
 
 /** ioctl request: broadcast address of an interface. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFBRDADDR: number = /* @__PURE__ */ pick(35097, 3223349539, undefined, 3223349539, 3230689571);
+export const SIOCGIFBRDADDR: number = linux ? 35097 : win32 ? none : netbsd ? 3230689571 : 3223349539;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFCAP: number = /* @__PURE__ */ pick(undefined, 3223349595, undefined, 3223349535, 3223349622);
+export const SIOCGIFCAP: number = darwin ? 3223349595 : freebsd ? 3223349535 : netbsd ? 3223349622 : none;
 
 /** ioctl request: the interfaces and their addresses. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFCONF: number = /* @__PURE__ */ pick(35090, 3222038820, undefined, 3222300964, 3222300966);
+export const SIOCGIFCONF: number = linux
+  ? 35090
+  : darwin
+    ? 3222038820
+    : win32
+      ? none
+      : freebsd
+        ? 3222300964
+        : 3222300966;
 
 /** ioctl request. See ioctl(2), netdevice(7). FreeBSD, NetBSD only. */
-export const SIOCGIFDATA: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2149607724, 3231213957);
+export const SIOCGIFDATA: number = freebsd ? 2149607724 : netbsd ? 3231213957 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). FreeBSD, NetBSD only. */
-export const SIOCGIFDESCR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 3223349546, 3230689679);
+export const SIOCGIFDESCR: number = freebsd ? 3223349546 : netbsd ? 3230689679 : none;
 
 /** ioctl request: peer's address of an interface. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFDSTADDR: number = /* @__PURE__ */ pick(35095, 3223349538, undefined, 3223349538, 3230689570);
+export const SIOCGIFDSTADDR: number = linux ? 35095 : win32 ? none : netbsd ? 3230689570 : 3223349538;
 
 /** ioctl request. See ioctl(2), netdevice(7). FreeBSD only. */
-export const SIOCGIFFIB: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 3223349596);
+export const SIOCGIFFIB: number = freebsd ? 3223349596 : none;
 
 /** ioctl request: flags of an interface. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFFLAGS: number = /* @__PURE__ */ pick(35091, 3223349521, undefined, 3223349521, 3230689553);
+export const SIOCGIFFLAGS: number = linux ? 35091 : win32 ? none : netbsd ? 3230689553 : 3223349521;
 
 /** ioctl request: hardware address of an interface. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGIFHWADDR: number = /* @__PURE__ */ pick(35111);
+export const SIOCGIFHWADDR: number = linux ? 35111 : none;
 
 /** ioctl request: index of an interface. See ioctl(2), netdevice(7). Linux, FreeBSD, NetBSD only. */
-export const SIOCGIFINDEX: number = /* @__PURE__ */ pick(35123, undefined, undefined, 3223349536, 3230689676);
+export const SIOCGIFINDEX: number = linux ? 35123 : freebsd ? 3223349536 : netbsd ? 3230689676 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGIFMAP: number = /* @__PURE__ */ pick(35184);
+export const SIOCGIFMAP: number = linux ? 35184 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFMEDIA: number = /* @__PURE__ */ pick(undefined, 3224135992, undefined, 3224398136, 3224398136);
+export const SIOCGIFMEDIA: number = linux || win32 ? none : darwin ? 3224135992 : 3224398136;
 
 /** ioctl request: metric of an interface. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFMETRIC: number = /* @__PURE__ */ pick(35101, 3223349527, undefined, 3223349527, 3230689559);
+export const SIOCGIFMETRIC: number = linux ? 35101 : win32 ? none : netbsd ? 3230689559 : 3223349527;
 
 /** ioctl request: largest packet of an interface. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFMTU: number = /* @__PURE__ */ pick(35105, 3223349555, undefined, 3223349555, 3230689662);
+export const SIOCGIFMTU: number = linux ? 35105 : win32 ? none : netbsd ? 3230689662 : 3223349555;
 
 /** ioctl request: name of an interface. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGIFNAME: number = /* @__PURE__ */ pick(35088);
+export const SIOCGIFNAME: number = linux ? 35088 : none;
 
 /** ioctl request: netmask of an interface. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCGIFNETMASK: number = /* @__PURE__ */ pick(35099, 3223349541, undefined, 3223349541, 3230689573);
+export const SIOCGIFNETMASK: number = linux ? 35099 : win32 ? none : netbsd ? 3230689573 : 3223349541;
 
 /** ioctl request: length of an interface's queue. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGIFTXQLEN: number = /* @__PURE__ */ pick(35138);
+export const SIOCGIFTXQLEN: number = linux ? 35138 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS only. */
-export const SIOCGIFVLAN: number = /* @__PURE__ */ pick(35202, 3223349631);
+export const SIOCGIFVLAN: number = linux ? 35202 : darwin ? 3223349631 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Windows only. */
-export const SIOCGIPMSFILTER: number = /* @__PURE__ */ pick(undefined, undefined, 2147775612);
+export const SIOCGIPMSFILTER: number = win32 ? 2147775612 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, Windows, FreeBSD, NetBSD only. */
-export const SIOCGLOWAT: number = /* @__PURE__ */ pick(undefined, 1074033411, 1074033411, 1074033411, 1074033411);
+export const SIOCGLOWAT: number = linux ? none : 1074033411;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGMIIPHY: number = /* @__PURE__ */ pick(35143);
+export const SIOCGMIIPHY: number = linux ? 35143 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGMIIREG: number = /* @__PURE__ */ pick(35144);
+export const SIOCGMIIREG: number = linux ? 35144 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Windows only. */
-export const SIOCGMSFILTER: number = /* @__PURE__ */ pick(undefined, undefined, 2147775615);
+export const SIOCGMSFILTER: number = win32 ? 2147775615 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCGPGRP: number = /* @__PURE__ */ pick(35076, 1074033417, undefined, 1074033417, 1074033417);
+export const SIOCGPGRP: number = linux ? 35076 : win32 ? none : 1074033417;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGSKNS: number = /* @__PURE__ */ pick(35148);
+export const SIOCGSKNS: number = linux ? 35148 : none;
 
 /** ioctl request: when the last packet arrived. See socket(7). Linux only. */
-export const SIOCGSTAMP: number = /* @__PURE__ */ pick(35078);
+export const SIOCGSTAMP: number = linux ? 35078 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGSTAMPNS: number = /* @__PURE__ */ pick(35079);
+export const SIOCGSTAMPNS: number = linux ? 35079 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGSTAMPNS_NEW: number = /* @__PURE__ */ pick(2148567303);
+export const SIOCGSTAMPNS_NEW: number = linux ? 2148567303 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGSTAMPNS_OLD: number = /* @__PURE__ */ pick(35079);
+export const SIOCGSTAMPNS_OLD: number = linux ? 35079 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGSTAMP_NEW: number = /* @__PURE__ */ pick(2148567302);
+export const SIOCGSTAMP_NEW: number = linux ? 2148567302 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCGSTAMP_OLD: number = /* @__PURE__ */ pick(35078);
+export const SIOCGSTAMP_OLD: number = linux ? 35078 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const SIOCIFCREATE: number = /* @__PURE__ */ pick(undefined, 3223349624, undefined, 3223349626, 2156947834);
+export const SIOCIFCREATE: number = darwin ? 3223349624 : freebsd ? 3223349626 : netbsd ? 2156947834 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, FreeBSD only. */
-export const SIOCIFCREATE2: number = /* @__PURE__ */ pick(undefined, 3223349626, undefined, 3223349628);
+export const SIOCIFCREATE2: number = darwin ? 3223349626 : freebsd ? 3223349628 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const SIOCIFDESTROY: number = /* @__PURE__ */ pick(undefined, 2149607801, undefined, 2149607801, 2156947833);
+export const SIOCIFDESTROY: number = linux || win32 ? none : netbsd ? 2156947833 : 2149607801;
 
 /** ioctl request: how many bytes can be read. See tcp(7). Linux only. */
-export const SIOCINQ: number = /* @__PURE__ */ pick(21531);
+export const SIOCINQ: number = linux ? 21531 : none;
 
 /** ioctl request: how many bytes are not yet acknowledged. See tcp(7). Linux only. */
-export const SIOCOUTQ: number = /* @__PURE__ */ pick(21521);
+export const SIOCOUTQ: number = linux ? 21521 : none;
 
 /** ioctl request: how many bytes are not yet sent. See tcp(7). Linux only. */
-export const SIOCOUTQNSD: number = /* @__PURE__ */ pick(35147);
+export const SIOCOUTQNSD: number = linux ? 35147 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCRTMSG: number = /* @__PURE__ */ pick(35085);
+export const SIOCRTMSG: number = linux ? 35085 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCSARP: number = /* @__PURE__ */ pick(35157);
+export const SIOCSARP: number = linux ? 35157 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS only. */
-export const SIOCSETVLAN: number = /* @__PURE__ */ pick(undefined, 2149607806);
+export const SIOCSETVLAN: number = darwin ? 2149607806 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, Windows, FreeBSD, NetBSD only. */
-export const SIOCSHIWAT: number = /* @__PURE__ */ pick(undefined, 2147775232, 2147775232, 2147775232, 2147775232);
+export const SIOCSHIWAT: number = linux ? none : 2147775232;
 
 /** ioctl request: set a device's timestamping. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCSHWTSTAMP: number = /* @__PURE__ */ pick(35248);
+export const SIOCSHWTSTAMP: number = linux ? 35248 : none;
 
 /** ioctl request: set an interface's address. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCSIFADDR: number = /* @__PURE__ */ pick(35094, 2149607692, undefined, 2149607692, 2156947724);
+export const SIOCSIFADDR: number = linux ? 35094 : win32 ? none : netbsd ? 2156947724 : 2149607692;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCSIFBR: number = /* @__PURE__ */ pick(35137);
+export const SIOCSIFBR: number = linux ? 35137 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCSIFBRDADDR: number = /* @__PURE__ */ pick(35098, 2149607699, undefined, 2149607699, 2156947731);
+export const SIOCSIFBRDADDR: number = linux ? 35098 : win32 ? none : netbsd ? 2156947731 : 2149607699;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const SIOCSIFCAP: number = /* @__PURE__ */ pick(undefined, 2149607770, undefined, 2149607710, 2149607797);
+export const SIOCSIFCAP: number = darwin ? 2149607770 : freebsd ? 2149607710 : netbsd ? 2149607797 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). FreeBSD, NetBSD only. */
-export const SIOCSIFDESCR: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2149607721, 2156947854);
+export const SIOCSIFDESCR: number = freebsd ? 2149607721 : netbsd ? 2156947854 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCSIFDSTADDR: number = /* @__PURE__ */ pick(35096, 2149607694, undefined, 2149607694, 2156947726);
+export const SIOCSIFDSTADDR: number = linux ? 35096 : win32 ? none : netbsd ? 2156947726 : 2149607694;
 
 /** ioctl request. See ioctl(2), netdevice(7). FreeBSD only. */
-export const SIOCSIFFIB: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 2149607773);
+export const SIOCSIFFIB: number = freebsd ? 2149607773 : none;
 
 /** ioctl request: set an interface's flags. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCSIFFLAGS: number = /* @__PURE__ */ pick(35092, 2149607696, undefined, 2149607696, 2156947728);
+export const SIOCSIFFLAGS: number = linux ? 35092 : win32 ? none : netbsd ? 2156947728 : 2149607696;
 
 /** ioctl request: set an interface's hardware address. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCSIFHWADDR: number = /* @__PURE__ */ pick(35108);
+export const SIOCSIFHWADDR: number = linux ? 35108 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCSIFHWBROADCAST: number = /* @__PURE__ */ pick(35127);
+export const SIOCSIFHWBROADCAST: number = linux ? 35127 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, FreeBSD only. */
-export const SIOCSIFLLADDR: number = /* @__PURE__ */ pick(undefined, 2149607740, undefined, 2149607740);
+export const SIOCSIFLLADDR: number = darwin || freebsd ? 2149607740 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCSIFMAP: number = /* @__PURE__ */ pick(35185);
+export const SIOCSIFMAP: number = linux ? 35185 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, FreeBSD, NetBSD only. */
-export const SIOCSIFMEDIA: number = /* @__PURE__ */ pick(undefined, 3223349559, undefined, 3223349559, 3230689591);
+export const SIOCSIFMEDIA: number = linux || win32 ? none : netbsd ? 3230689591 : 3223349559;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCSIFMETRIC: number = /* @__PURE__ */ pick(35102, 2149607704, undefined, 2149607704, 2156947736);
+export const SIOCSIFMETRIC: number = linux ? 35102 : win32 ? none : netbsd ? 2156947736 : 2149607704;
 
 /** ioctl request: set an interface's largest packet. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCSIFMTU: number = /* @__PURE__ */ pick(35106, 2149607732, undefined, 2149607732, 2156947839);
+export const SIOCSIFMTU: number = linux ? 35106 : win32 ? none : netbsd ? 2156947839 : 2149607732;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, FreeBSD only. */
-export const SIOCSIFNAME: number = /* @__PURE__ */ pick(35107, undefined, undefined, 2149607720);
+export const SIOCSIFNAME: number = linux ? 35107 : freebsd ? 2149607720 : none;
 
 /** ioctl request: set an interface's netmask. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCSIFNETMASK: number = /* @__PURE__ */ pick(35100, 2149607702, undefined, 2149607702, 2156947734);
+export const SIOCSIFNETMASK: number = linux ? 35100 : win32 ? none : netbsd ? 2156947734 : 2149607702;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCSIFTXQLEN: number = /* @__PURE__ */ pick(35139);
+export const SIOCSIFTXQLEN: number = linux ? 35139 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS only. */
-export const SIOCSIFVLAN: number = /* @__PURE__ */ pick(35203, 2149607806);
+export const SIOCSIFVLAN: number = linux ? 35203 : darwin ? 2149607806 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Windows only. */
-export const SIOCSIPMSFILTER: number = /* @__PURE__ */ pick(undefined, undefined, 2147775613);
+export const SIOCSIPMSFILTER: number = win32 ? 2147775613 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS, Windows, FreeBSD, NetBSD only. */
-export const SIOCSLOWAT: number = /* @__PURE__ */ pick(undefined, 2147775234, 2147775234, 2147775234, 2147775234);
+export const SIOCSLOWAT: number = linux ? none : 2147775234;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux only. */
-export const SIOCSMIIREG: number = /* @__PURE__ */ pick(35145);
+export const SIOCSMIIREG: number = linux ? 35145 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Windows only. */
-export const SIOCSMSFILTER: number = /* @__PURE__ */ pick(undefined, undefined, 2147775614);
+export const SIOCSMSFILTER: number = win32 ? 2147775614 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const SIOCSPGRP: number = /* @__PURE__ */ pick(35074, 2147775240, undefined, 2147775240, 2147775240);
+export const SIOCSPGRP: number = linux ? 35074 : win32 ? none : 2147775240;
 
 // Windows requests
 
 /** Request of Socket.ioctl on Windows: of SIO_RCVALL: without promiscuous mode. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const RCVALL_IPLEVEL: number = /* @__PURE__ */ pick(undefined, undefined, 3);
+export const RCVALL_IPLEVEL: number = win32 ? 3 : none;
 
 /** Request of Socket.ioctl on Windows: of SIO_RCVALL: the last. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const RCVALL_MAX: number = /* @__PURE__ */ pick(undefined, undefined, 3);
+export const RCVALL_MAX: number = win32 ? 3 : none;
 
 /** Request of Socket.ioctl on Windows: of SIO_RCVALL: off. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const RCVALL_OFF: number = /* @__PURE__ */ pick(undefined, undefined, 0);
+export const RCVALL_OFF: number = win32 ? 0 : none;
 
 /** Request of Socket.ioctl on Windows: of SIO_RCVALL: everything. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const RCVALL_ON: number = /* @__PURE__ */ pick(undefined, undefined, 1);
+export const RCVALL_ON: number = win32 ? 1 : none;
 
 /** Request of Socket.ioctl on Windows: of SIO_RCVALL: without promiscuous mode, not implemented. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const RCVALL_SOCKETLEVELONLY: number = /* @__PURE__ */ pick(undefined, undefined, 2);
+export const RCVALL_SOCKETLEVELONLY: number = win32 ? 2 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ABSORB_RTRALERT: number = /* @__PURE__ */ pick(undefined, undefined, 2550136837);
+export const SIO_ABSORB_RTRALERT: number = win32 ? 2550136837 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ACQUIRE_PORT_RESERVATION: number = /* @__PURE__ */ pick(undefined, undefined, 2550136932);
+export const SIO_ACQUIRE_PORT_RESERVATION: number = win32 ? 2550136932 : none;
 
 /** Request of Socket.ioctl on Windows: wait for a change of this host's addresses. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ADDRESS_LIST_CHANGE: number = /* @__PURE__ */ pick(undefined, undefined, 671088663);
+export const SIO_ADDRESS_LIST_CHANGE: number = win32 ? 671088663 : none;
 
 /** Request of Socket.ioctl on Windows: addresses of this host. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ADDRESS_LIST_QUERY: number = /* @__PURE__ */ pick(undefined, undefined, 1207959574);
+export const SIO_ADDRESS_LIST_QUERY: number = win32 ? 1207959574 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ADDRESS_LIST_SORT: number = /* @__PURE__ */ pick(undefined, undefined, 3355443225);
+export const SIO_ADDRESS_LIST_SORT: number = win32 ? 3355443225 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_APPLY_TRANSPORT_SETTING: number = /* @__PURE__ */ pick(undefined, undefined, 2550136851);
+export const SIO_APPLY_TRANSPORT_SETTING: number = win32 ? 2550136851 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ASSOCIATE_HANDLE: number = /* @__PURE__ */ pick(undefined, undefined, 2281701377);
+export const SIO_ASSOCIATE_HANDLE: number = win32 ? 2281701377 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ASSOCIATE_PORT_RESERVATION: number = /* @__PURE__ */ pick(undefined, undefined, 2550136934);
+export const SIO_ASSOCIATE_PORT_RESERVATION: number = win32 ? 2550136934 : none;
 
 /** Request of Socket.ioctl on Windows: the handle beneath layered providers. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_BASE_HANDLE: number = /* @__PURE__ */ pick(undefined, undefined, 1207959586);
+export const SIO_BASE_HANDLE: number = win32 ? 1207959586 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_BSP_HANDLE: number = /* @__PURE__ */ pick(undefined, undefined, 1207959579);
+export const SIO_BSP_HANDLE: number = win32 ? 1207959579 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_BSP_HANDLE_POLL: number = /* @__PURE__ */ pick(undefined, undefined, 1207959581);
+export const SIO_BSP_HANDLE_POLL: number = win32 ? 1207959581 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_BSP_HANDLE_SELECT: number = /* @__PURE__ */ pick(undefined, undefined, 1207959580);
+export const SIO_BSP_HANDLE_SELECT: number = win32 ? 1207959580 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_CPU_AFFINITY: number = /* @__PURE__ */ pick(undefined, undefined, 2550136853);
+export const SIO_CPU_AFFINITY: number = win32 ? 2550136853 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ENABLE_CIRCULAR_QUEUEING: number = /* @__PURE__ */ pick(undefined, undefined, 671088642);
+export const SIO_ENABLE_CIRCULAR_QUEUEING: number = win32 ? 671088642 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_FIND_ROUTE: number = /* @__PURE__ */ pick(undefined, undefined, 1207959555);
+export const SIO_FIND_ROUTE: number = win32 ? 1207959555 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_FLUSH: number = /* @__PURE__ */ pick(undefined, undefined, 671088644);
+export const SIO_FLUSH: number = win32 ? 671088644 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_GET_BROADCAST_ADDRESS: number = /* @__PURE__ */ pick(undefined, undefined, 1207959557);
+export const SIO_GET_BROADCAST_ADDRESS: number = win32 ? 1207959557 : none;
 
 /** Request of Socket.ioctl on Windows: address of a function such as WSARecvMsg. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_GET_EXTENSION_FUNCTION_POINTER: number = /* @__PURE__ */ pick(undefined, undefined, 3355443206);
+export const SIO_GET_EXTENSION_FUNCTION_POINTER: number = win32 ? 3355443206 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_GET_GROUP_QOS: number = /* @__PURE__ */ pick(undefined, undefined, 3355443208);
+export const SIO_GET_GROUP_QOS: number = win32 ? 3355443208 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_GET_INTERFACE_LIST: number = /* @__PURE__ */ pick(undefined, undefined, 1074033791);
+export const SIO_GET_INTERFACE_LIST: number = win32 ? 1074033791 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_GET_INTERFACE_LIST_EX: number = /* @__PURE__ */ pick(undefined, undefined, 1074033790);
+export const SIO_GET_INTERFACE_LIST_EX: number = win32 ? 1074033790 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_GET_MULTICAST_FILTER: number = /* @__PURE__ */ pick(undefined, undefined, 2147775612);
+export const SIO_GET_MULTICAST_FILTER: number = win32 ? 2147775612 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_GET_QOS: number = /* @__PURE__ */ pick(undefined, undefined, 3355443207);
+export const SIO_GET_QOS: number = win32 ? 3355443207 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_GET_TX_TIMESTAMP: number = /* @__PURE__ */ pick(undefined, undefined, 2550137066);
+export const SIO_GET_TX_TIMESTAMP: number = win32 ? 2550137066 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_IDEAL_SEND_BACKLOG_CHANGE: number = /* @__PURE__ */ pick(undefined, undefined, 536900730);
+export const SIO_IDEAL_SEND_BACKLOG_CHANGE: number = win32 ? 536900730 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_IDEAL_SEND_BACKLOG_QUERY: number = /* @__PURE__ */ pick(undefined, undefined, 1074033787);
+export const SIO_IDEAL_SEND_BACKLOG_QUERY: number = win32 ? 1074033787 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_INDEX_ADD_MCAST: number = /* @__PURE__ */ pick(undefined, undefined, 2550136842);
+export const SIO_INDEX_ADD_MCAST: number = win32 ? 2550136842 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_INDEX_BIND: number = /* @__PURE__ */ pick(undefined, undefined, 2550136840);
+export const SIO_INDEX_BIND: number = win32 ? 2550136840 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_INDEX_DEL_MCAST: number = /* @__PURE__ */ pick(undefined, undefined, 2550136843);
+export const SIO_INDEX_DEL_MCAST: number = win32 ? 2550136843 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_INDEX_MCASTIF: number = /* @__PURE__ */ pick(undefined, undefined, 2550136841);
+export const SIO_INDEX_MCASTIF: number = win32 ? 2550136841 : none;
 
 /** Request of Socket.ioctl on Windows: idleness and interval of probes. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_KEEPALIVE_VALS: number = /* @__PURE__ */ pick(undefined, undefined, 2550136836);
+export const SIO_KEEPALIVE_VALS: number = win32 ? 2550136836 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_LAZY_DISCOVERY: number = /* @__PURE__ */ pick(undefined, undefined, 1074033791);
+export const SIO_LAZY_DISCOVERY: number = win32 ? 1074033791 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_LIMIT_BROADCASTS: number = /* @__PURE__ */ pick(undefined, undefined, 2550136839);
+export const SIO_LIMIT_BROADCASTS: number = win32 ? 2550136839 : none;
 
 /** Request of Socket.ioctl on Windows: a faster way for connections within this host. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_LOOPBACK_FAST_PATH: number = /* @__PURE__ */ pick(undefined, undefined, 2550136848);
+export const SIO_LOOPBACK_FAST_PATH: number = win32 ? 2550136848 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_MULTICAST_SCOPE: number = /* @__PURE__ */ pick(undefined, undefined, 2281701386);
+export const SIO_MULTICAST_SCOPE: number = win32 ? 2281701386 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_MULTIPOINT_LOOPBACK: number = /* @__PURE__ */ pick(undefined, undefined, 2281701385);
+export const SIO_MULTIPOINT_LOOPBACK: number = win32 ? 2281701385 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_PRIORITY_HINT: number = /* @__PURE__ */ pick(undefined, undefined, 2550136856);
+export const SIO_PRIORITY_HINT: number = win32 ? 2550136856 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_QUERY_TARGET_PNP_HANDLE: number = /* @__PURE__ */ pick(undefined, undefined, 1207959576);
+export const SIO_QUERY_TARGET_PNP_HANDLE: number = win32 ? 1207959576 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_QUERY_TRANSPORT_SETTING: number = /* @__PURE__ */ pick(undefined, undefined, 2550136852);
+export const SIO_QUERY_TRANSPORT_SETTING: number = win32 ? 2550136852 : none;
 
 /** Request of Socket.ioctl on Windows: receive every IPv4 or IPv6 packet of an interface. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_RCVALL: number = /* @__PURE__ */ pick(undefined, undefined, 2550136833);
+export const SIO_RCVALL: number = win32 ? 2550136833 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_RCVALL_IF: number = /* @__PURE__ */ pick(undefined, undefined, 2550136846);
+export const SIO_RCVALL_IF: number = win32 ? 2550136846 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_RCVALL_IGMPMCAST: number = /* @__PURE__ */ pick(undefined, undefined, 2550136835);
+export const SIO_RCVALL_IGMPMCAST: number = win32 ? 2550136835 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_RCVALL_MCAST: number = /* @__PURE__ */ pick(undefined, undefined, 2550136834);
+export const SIO_RCVALL_MCAST: number = win32 ? 2550136834 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_RCVALL_MCAST_IF: number = /* @__PURE__ */ pick(undefined, undefined, 2550136845);
+export const SIO_RCVALL_MCAST_IF: number = win32 ? 2550136845 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_RELEASE_PORT_RESERVATION: number = /* @__PURE__ */ pick(undefined, undefined, 2550136933);
+export const SIO_RELEASE_PORT_RESERVATION: number = win32 ? 2550136933 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ROUTING_INTERFACE_CHANGE: number = /* @__PURE__ */ pick(undefined, undefined, 2281701397);
+export const SIO_ROUTING_INTERFACE_CHANGE: number = win32 ? 2281701397 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_ROUTING_INTERFACE_QUERY: number = /* @__PURE__ */ pick(undefined, undefined, 3355443220);
+export const SIO_ROUTING_INTERFACE_QUERY: number = win32 ? 3355443220 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_SET_GROUP_QOS: number = /* @__PURE__ */ pick(undefined, undefined, 2281701388);
+export const SIO_SET_GROUP_QOS: number = win32 ? 2281701388 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_SET_MULTICAST_FILTER: number = /* @__PURE__ */ pick(undefined, undefined, 2147775613);
+export const SIO_SET_MULTICAST_FILTER: number = win32 ? 2147775613 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_SET_PRIORITY_HINT: number = /* @__PURE__ */ pick(undefined, undefined, 2550136856);
+export const SIO_SET_PRIORITY_HINT: number = win32 ? 2550136856 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_SET_QOS: number = /* @__PURE__ */ pick(undefined, undefined, 2281701387);
+export const SIO_SET_QOS: number = win32 ? 2281701387 : none;
 
 /** Request of Socket.ioctl on Windows: state and statistics of a connection. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_TCP_INFO: number = /* @__PURE__ */ pick(undefined, undefined, 3623878695);
+export const SIO_TCP_INFO: number = win32 ? 3623878695 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_TCP_INITIAL_RTO: number = /* @__PURE__ */ pick(undefined, undefined, 2550136849);
+export const SIO_TCP_INITIAL_RTO: number = win32 ? 2550136849 : none;
 
 /** Request of Socket.ioctl on Windows: after how many segments to acknowledge. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_TCP_SET_ACK_FREQUENCY: number = /* @__PURE__ */ pick(undefined, undefined, 2550136855);
+export const SIO_TCP_SET_ACK_FREQUENCY: number = win32 ? 2550136855 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_TCP_SET_ICW: number = /* @__PURE__ */ pick(undefined, undefined, 2550136854);
+export const SIO_TCP_SET_ICW: number = win32 ? 2550136854 : none;
 
 /** Request of Socket.ioctl on Windows: which timestamps to take. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_TIMESTAMPING: number = /* @__PURE__ */ pick(undefined, undefined, 2550137067);
+export const SIO_TIMESTAMPING: number = win32 ? 2550137067 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_TRANSLATE_HANDLE: number = /* @__PURE__ */ pick(undefined, undefined, 3355443213);
+export const SIO_TRANSLATE_HANDLE: number = win32 ? 3355443213 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_UCAST_IF: number = /* @__PURE__ */ pick(undefined, undefined, 2550136838);
+export const SIO_UCAST_IF: number = win32 ? 2550136838 : none;
 
 /** Request of Socket.ioctl on Windows: whether an unreachable peer is an error on a UDP socket. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const SIO_UDP_CONNRESET: number = /* @__PURE__ */ pick(undefined, undefined, 2550136844);
+export const SIO_UDP_CONNRESET: number = win32 ? 2550136844 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const TIMESTAMPING_FLAG_RX: number = /* @__PURE__ */ pick(undefined, undefined, 1);
+export const TIMESTAMPING_FLAG_RX: number = win32 ? 1 : none;
 
 /** Request of Socket.ioctl on Windows. See https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls. Windows only. */
-export const TIMESTAMPING_FLAG_TX: number = /* @__PURE__ */ pick(undefined, undefined, 2);
-
-// Readiness
-
-/** Event of poll: an error. See poll(2). */
-export const POLLERR: number = /* @__PURE__ */ pick(8, 8, 1, 8, 8);
-
-/** Event of poll: the peer hung up. See poll(2). */
-export const POLLHUP: number = /* @__PURE__ */ pick(16, 16, 2, 16, 16);
-
-/** Event of poll: there is something to read. See poll(2). */
-export const POLLIN: number = /* @__PURE__ */ pick(1, 1, 768, 1, 1);
-
-/** Event of poll. See poll(2). Linux only. */
-export const POLLMSG: number = /* @__PURE__ */ pick(1024);
-
-/** Event of poll: the descriptor is not open. See poll(2). */
-export const POLLNVAL: number = /* @__PURE__ */ pick(32, 32, 4, 32, 32);
-
-/** Event of poll: writing would not block. See poll(2). */
-export const POLLOUT: number = /* @__PURE__ */ pick(4, 4, 16, 4, 4);
-
-/** Event of poll: urgent data. See poll(2). */
-export const POLLPRI: number = /* @__PURE__ */ pick(2, 2, 1024, 2, 2);
-
-/** Event of poll: priority data to read. See poll(2). */
-export const POLLRDBAND: number = /* @__PURE__ */ pick(128, 128, 512, 128, 128);
-
-/** Event of poll: the peer closed its sending half. See poll(2). Linux, FreeBSD only. */
-export const POLLRDHUP: number = /* @__PURE__ */ pick(8192, undefined, undefined, 16384);
-
-/** Event of poll: as POLLIN. See poll(2). */
-export const POLLRDNORM: number = /* @__PURE__ */ pick(64, 64, 256, 64, 64);
-
-/** Event of poll. See poll(2). Linux only. */
-export const POLLREMOVE: number = /* @__PURE__ */ pick(4096);
-
-/** Event of poll: priority data can be written. See poll(2). */
-export const POLLWRBAND: number = /* @__PURE__ */ pick(512, 256, 32, 256, 256);
-
-/** Event of poll: as POLLOUT. See poll(2). */
-export const POLLWRNORM: number = /* @__PURE__ */ pick(256, 4, 16, 4, 4);
+export const TIMESTAMPING_FLAG_TX: number = win32 ? 2 : none;
 
 // Limits
 
 /** Limit: bytes of an interface's name and its NUL. See netdevice(7). Linux, macOS, FreeBSD, NetBSD only. */
-export const IFNAMSIZ: number = /* @__PURE__ */ pick(16, 16, undefined, 16, 16);
+export const IFNAMSIZ: number = win32 ? none : 16;
 
 /** Limit: bytes of an interface's name and its NUL. See if_nametoindex(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const IF_NAMESIZE: number = /* @__PURE__ */ pick(16, 16, undefined, 16, 16);
+export const IF_NAMESIZE: number = win32 ? none : 16;
 
 /** Limit: most buffers of one call. See writev(2). Linux, macOS, FreeBSD, NetBSD only. */
-export const IOV_MAX: number = /* @__PURE__ */ pick(1024, 1024, undefined, 1024, 1024);
+export const IOV_MAX: number = win32 ? none : 1024;
 
 /** Limit: most buffers of one call. See writev(2). Linux, NetBSD only. */
-export const UIO_MAXIOV: number = /* @__PURE__ */ pick(1024, undefined, undefined, undefined, 1024);
+export const UIO_MAXIOV: number = linux || netbsd ? 1024 : none;

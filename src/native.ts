@@ -4,23 +4,14 @@
  * A view is passed at every call and never kept as a pointer; a view and its length are read by the engine from the same
  * object (`buffer` and `buffer_length`).
  */
-import { dlopen, ptr, suffix } from "bun:ffi";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dlopen, ptr } from "bun:ffi";
 import { bufferOf, byteLengthOf } from "./args.ts";
+import { libraryPath, noLibrary } from "./library.ts";
 
-// The variable names another library, such as one that is under test.
-const library =
-  process.env["BERKELEY_SOCKETS_LIBRARY"] ??
-  join(import.meta.dir, "..", "shim", "lib", `${process.platform}-${process.arch}.${suffix}`);
-if (!existsSync(library)) {
-  throw new Error(
-    `berkeley-sockets has no library for ${process.platform} ${process.arch} at ${library}: run \`bun run build\``,
-  );
-}
+/** BS_VERSION of the shim.h that the declarations below are of. */
+const VERSION = 1;
 
-/** The shim's functions. Negative results are `-errno`, or {@link TIMED_OUT}. */
-export const shim = dlopen(library, {
+const functions = {
   bs_start: { args: [], returns: "i32" },
 
   bs_socket: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -118,7 +109,25 @@ export const shim = dlopen(library, {
   bs_strerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
   bs_gai_strerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
   bs_hstrerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
-}).symbols;
+} as const;
+
+function load(path: string): ReturnType<typeof dlopen<typeof functions>>["symbols"] {
+  let symbols;
+  try {
+    ({ symbols } = dlopen(path, functions));
+  } catch (error) {
+    throw noLibrary(`the library at ${path} cannot be loaded (${(error as Error).message})`);
+  }
+  const version = symbols.bs_start();
+  if (version < 0) throw new Error(`berkeley-sockets: the system's sockets do not start: error ${-version}`);
+  if (version !== VERSION) {
+    throw noLibrary(`the library at ${path} is of version ${version}, this package wants ${VERSION}`);
+  }
+  return symbols;
+}
+
+/** The shim's functions. Negative results are `-errno`, or {@link TIMED_OUT}. */
+export const shim = load(libraryPath());
 
 /** The result of a call whose deadline passed (BS_TIMED_OUT). */
 export const TIMED_OUT = -0x10000;

@@ -1,7 +1,6 @@
 /**
  * The system's resolver, as the address families need it: names in, packed names (`sockaddr`) out.
  */
-import { domainToASCII } from "node:url";
 import { text, wrongValue } from "./args.ts";
 import { resolverError } from "./errors.ts";
 import { shim } from "./native.ts";
@@ -37,6 +36,11 @@ export function listed(ask: (out: Buffer) => number): Buffer | number {
  */
 const noHost = /[\x00-\x7f](?<![-.\w])/;
 
+/** Not imported at the top: to load `node:url` costs more than the rest of this library, and few names need it. */
+function toASCII(name: string): string {
+  return process.getBuiltinModule("node:url").domainToASCII(name);
+}
+
 /**
  * A host's name as the resolver takes it: names that are not ASCII by IDNA (RFC 5891).
  *
@@ -44,7 +48,7 @@ const noHost = /[\x00-\x7f](?<![-.\w])/;
  */
 export function hostName(host: unknown, name: string): string {
   const given = text(host, name);
-  const ascii = /^[\x01-\x7f]*$/.test(given) ? given : noHost.test(given) ? "" : domainToASCII(given);
+  const ascii = /^[\x01-\x7f]*$/.test(given) ? given : noHost.test(given) ? "" : toASCII(given);
   if (ascii === "" && given !== "") throw wrongValue(name, "a host's name", host);
   const labels = ascii.split(".");
   const last = labels.pop() ?? "";

@@ -1,7 +1,6 @@
 /**
  * `Socket.sendfile`: a file's bytes on a stream, by sendfile(2) where the file is regular.
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { descriptor, INT_MAX, text, wrongType } from "./args.ts";
 import { EBADF, EINVAL, ENOSYS, EOPNOTSUPP, SOCK_STREAM } from "./constants.ts";
@@ -11,6 +10,9 @@ import type { Socket } from "./socket.ts";
 
 /** What `sendfile` takes: a path, a `Bun.file` of one, a `FileHandle`, or a descriptor. */
 export type SendableFile = string | Blob | Pick<FileHandle, "fd"> | number;
+
+/** `node:fs`, when a file is sent: to load it is a good part of what the import of this library costs. */
+const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 
 /** Read at once where the system cannot send by itself. */
 const CHUNK = 65536;
@@ -25,11 +27,11 @@ export function sendFile(sock: Socket, file: SendableFile, offset: number, count
   if (sock.type !== SOCK_STREAM) throw new RangeError("sendfile: only SOCK_STREAM sockets can send files");
   if (sock.gettimeout() === 0) throw new RangeError("sendfile: the socket is non-blocking");
   if (typeof source === "number") return sendFrom(sock, source, offset, count, true);
-  const fd = ofFile("open", () => openSync(source, "r"), source);
+  const fd = ofFile("open", () => fs().openSync(source, "r"), source);
   try {
     return sendFrom(sock, fd, offset, count, false);
   } finally {
-    closeSync(fd);
+    fs().closeSync(fd);
   }
 }
 
@@ -56,7 +58,7 @@ function sourceOf(file: unknown): string | number {
     const path: unknown = Reflect.get(file, "name");
     if (typeof path !== "string") throw wrongType("file", "a Bun.file of a path (or the descriptor itself)", file);
     // A slice has the name of the whole file, and does not tell where it begins. (A pipe has Infinity bytes.)
-    const size = ofFile("stat", () => statSync(path, { throwIfNoEntry: false })?.size, path);
+    const size = ofFile("stat", () => fs().statSync(path, { throwIfNoEntry: false })?.size, path);
     if (size !== undefined && file.size !== size && file.size !== Infinity) {
       throw wrongType(
         "file",
@@ -75,7 +77,7 @@ function sourceOf(file: unknown): string | number {
 const cannotSend = new Set([EINVAL, ENOSYS, EOPNOTSUPP]);
 
 function sendFrom(sock: Socket, fd: number, offset: number, count: number | null, keepPosition: boolean): number {
-  const regular = ofFile("fstat", () => fstatSync(fd)).isFile();
+  const regular = ofFile("fstat", () => fs().fstatSync(fd)).isFile();
   // Pipes and devices are read at their position.
   if (!regular && offset > 0) seek(fd, offset);
   let direct = regular;
@@ -93,7 +95,7 @@ function sendFrom(sock: Socket, fd: number, offset: number, count: number | null
       } else {
         const into = (chunk ??= Buffer.allocUnsafeSlow(Math.min(left, CHUNK)));
         const position = regular ? offset + sent : null;
-        const n = ofFile("read", () => readSync(fd, into, 0, Math.min(left, into.length), position));
+        const n = ofFile("read", () => fs().readSync(fd, into, 0, Math.min(left, into.length), position));
         if (n === 0) break;
         for (let at = 0, taken = 0; at < n; at += taken, sent += taken) taken = sock.send(into.subarray(at, n));
       }

@@ -1,7 +1,6 @@
 /**
  * The text file of `Socket.makefile`: characters and lines over a {@link BufferedSocketFile}.
  */
-import { EOL } from "node:os";
 import { wrongType } from "./args.ts";
 import type { BufferedSocketFile } from "./bufferedfile.ts";
 import { type Decoder, decoderFor, type Encoder, encoderFor, type TextErrors } from "./codecs.ts";
@@ -248,7 +247,7 @@ export class TextSocketFile extends LayeredFile<BufferedSocketFile, string> {
 
   #write(data: string): void {
     this.writing();
-    const newline = this.#newline ?? EOL;
+    const newline = this.#newline ?? (process.platform === "win32" ? "\r\n" : "\n");
     const text = newline === "" || newline === "\n" ? data : data.replaceAll("\n", newline);
     const encoded = this.#encoder!(text);
     this.#unsent = this.#unsent.length === 0 ? encoded : Buffer.concat([this.#unsent, encoded]);
