@@ -3,12 +3,14 @@
  * (layouts.tsv): what they write, what they read, and what they refuse.
  */
 import { deserialize, serialize } from "bun:jsc";
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { type Platform, platforms } from "../../constants/by-hand.ts";
 import type { Answer, Request } from "./child.ts";
 import { readLayouts, writeLayouts, writtenLayouts } from "./layouts.ts";
 import { numbers, vectors } from "./structures.ts";
+
+setDefaultTimeout(60_000); // it compiles
 
 const here = import.meta.dir;
 const own = join(here, "..", "..", "shim", "lib", `${process.platform}-${process.arch}`);
