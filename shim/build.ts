@@ -24,8 +24,18 @@ const linux = { source: "posix.c", link: ["-nostdlib"] };
 const targets: Record<string, Target> = {
   "linux-x64": { zig: "x86_64-linux-musl", file: "linux-x64.so", ...linux },
   "linux-arm64": { zig: "aarch64-linux-musl", file: "linux-arm64.so", ...linux },
-  "darwin-x64": { zig: "x86_64-macos.13.0", file: "darwin-x64.dylib", source: "posix.c", link: [] },
-  "darwin-arm64": { zig: "aarch64-macos.13.0", file: "darwin-arm64.dylib", source: "posix.c", link: [] },
+  "darwin-x64": {
+    zig: "x86_64-macos.13.0",
+    file: "darwin-x64.dylib",
+    source: "posix.c",
+    link: ["-install_name", "@rpath/darwin-x64.dylib"],
+  },
+  "darwin-arm64": {
+    zig: "aarch64-macos.13.0",
+    file: "darwin-arm64.dylib",
+    source: "posix.c",
+    link: ["-install_name", "@rpath/darwin-arm64.dylib"],
+  },
   "freebsd-x64": { zig: "x86_64-freebsd", file: "freebsd-x64.so", source: "posix.c", link: [] },
   "freebsd-arm64": { zig: "aarch64-freebsd", file: "freebsd-arm64.so", source: "posix.c", link: [] },
 };

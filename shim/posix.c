@@ -26,13 +26,40 @@
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
+#endif
+#if !defined(SOCK_CLOEXEC)
+#include <dlfcn.h>
+#include <pthread.h>
+#endif
+
+/* What differs between the systems is asked of the macros that they define, not of their names, so that the choices of
+ * macOS can be built and tested on Linux (test/foreign/like-macos.h). Only sendfile has one name and three shapes. */
+#define BS_SENDFILE_NONE 0
+#define BS_SENDFILE_LINUX 1
+#define BS_SENDFILE_MACOS 2
+#define BS_SENDFILE_FREEBSD 3
+#ifndef BS_SENDFILE
+#if defined(__linux__)
+#define BS_SENDFILE BS_SENDFILE_LINUX
+#elif defined(__APPLE__)
+#define BS_SENDFILE BS_SENDFILE_MACOS
+#elif defined(__FreeBSD__)
+#define BS_SENDFILE BS_SENDFILE_FREEBSD
+#else
+#define BS_SENDFILE BS_SENDFILE_NONE
+#endif
 #endif
 
 #ifndef MSG_CMSG_CLOEXEC
 #define MSG_CMSG_CLOEXEC 0
 #endif
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0
+#if !defined(MSG_NOSIGNAL) || defined(__APPLE__)
+/* macOS has the flag in its newer headers only, and not every system that they build for knows it. There each socket
+ * is told once (no_sigpipe). */
+#define NO_SIGNAL 0
+#else
+#define NO_SIGNAL MSG_NOSIGNAL
 #endif
 
 enum { SLICES_MAX = 1024 }; /* IOV_MAX of every system here */
@@ -111,18 +138,54 @@ static size_t at_most(uint64_t length, int32_t max) {
 /* A result is an i32: no call moves more than that at once (Linux's own limit is a page less). */
 static size_t clamp(uint64_t length) { return length > INT_MAX ? INT_MAX : (size_t)length; }
 
-int32_t bs_start(void) { return BS_VERSION; }
+#if !defined(SOCK_CLOEXEC)
+/* Without SOCK_CLOEXEC a descriptor is inheritable for a moment. A fork in another thread waits for the end of it; what
+ * waits itself does not hold the lock. (posix_spawn(2) of macOS asks nobody: there POSIX_SPAWN_CLOEXEC_DEFAULT does.) */
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock_opening(void) { pthread_mutex_lock(&opening); }
+
+static void unlock_opening(void) { pthread_mutex_unlock(&opening); }
+
+static void guard_fork(void) {
+  /* The handlers stay registered for ever, so the library has to stay as long. */
+  Dl_info self;
+  if (dladdr((void *)&opening, &self) && self.dli_fname) dlopen(self.dli_fname, RTLD_LAZY);
+  pthread_atfork(lock_opening, unlock_opening, unlock_opening);
+}
+#endif
+
+int32_t bs_start(void) {
+#if !defined(SOCK_CLOEXEC)
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, guard_fork);
+#endif
+  return BS_VERSION;
+}
 
 /* ---- A socket's life ---- */
 
+/* macOS sends SIGPIPE where no flag of a call can forbid it (sendfile has none). */
+static void no_sigpipe(int fd) {
+#if NO_SIGNAL == 0 && defined(SO_NOSIGPIPE)
+  int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on); /* it fails where the peer has gone already */
+#else
+  (void)fd;
+#endif
+}
+
 #if !defined(SOCK_CLOEXEC)
-static int32_t close_on_exec(int fd) {
-  if (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+/* What a new descriptor lacks; `r` is the result of the call that made it. */
+static int32_t finish_opening(int r) {
+  if (r < 0) return -errno;
+  if (fcntl(r, F_SETFD, FD_CLOEXEC) < 0) {
     int error = errno;
-    close(fd);
+    close(r);
     return -error;
   }
-  return fd < 0 ? -errno : fd;
+  no_sigpipe(r);
+  return r;
 }
 #endif
 
@@ -130,7 +193,10 @@ int32_t bs_socket(int32_t family, int32_t type, int32_t protocol) {
 #if defined(SOCK_CLOEXEC)
   return result(socket(family, type | SOCK_CLOEXEC, protocol));
 #else
-  return close_on_exec(socket(family, type, protocol));
+  lock_opening();
+  int32_t r = finish_opening(socket(family, type, protocol));
+  unlock_opening();
+  return r;
 #endif
 }
 
@@ -139,14 +205,14 @@ int32_t bs_socketpair(int32_t family, int32_t type, int32_t protocol, struct bs_
 #if defined(SOCK_CLOEXEC)
   if (socketpair(family, type | SOCK_CLOEXEC, protocol, pair) < 0) return -errno;
 #else
-  if (socketpair(family, type, protocol, pair) < 0) return -errno;
-  for (int i = 0; i < 2; i++) {
-    int32_t r = close_on_exec(pair[i]);
-    if (r < 0) {
-      close(pair[1 - i]);
-      return r;
-    }
+  lock_opening();
+  int32_t r = result(socketpair(family, type, protocol, pair));
+  for (int i = 0; r >= 0 && i < 2; i++) {
+    r = finish_opening(pair[i]);
+    if (r < 0) close(pair[1 - i]);
   }
+  unlock_opening();
+  if (r < 0) return r;
 #endif
   io->name_length = pair[0];
   io->flags = pair[1];
@@ -180,6 +246,7 @@ int32_t bs_describe(int32_t fd, int32_t want, struct bs_io *io) {
   io->name_length = family;
   io->flags = type;
   io->items = protocol;
+  if (r == 0) no_sigpipe(fd); /* it becomes a socket of the library */
   return r;
 }
 
@@ -189,6 +256,21 @@ int32_t bs_bind(int32_t fd, const void *name, int32_t name_length) {
 
 int32_t bs_listen(int32_t fd, int32_t backlog) { return result(listen(fd, backlog)); }
 
+#if !defined(SOCK_CLOEXEC)
+/* accept(2) of a listener that is non-blocking, or that waits with nobody kept waiting for it. */
+static int32_t accept_once(int fd, void *name, socklen_t *length, int waits) {
+  if (!waits) lock_opening();
+  int32_t r = finish_opening(accept(fd, name, length));
+  if (!waits) unlock_opening();
+  if (r < 0) {
+    errno = -r;
+    return -1;
+  }
+  bs_set_blocking(r, 1); /* it has the listener's mode */
+  return r;
+}
+#endif
+
 int32_t bs_accept(int32_t fd, int32_t named, struct bs_io *io, double timeout) {
   int r;
   socklen_t length = 0, *room = named ? &length : NULL;
@@ -196,9 +278,7 @@ int32_t bs_accept(int32_t fd, int32_t named, struct bs_io *io, double timeout) {
 #if defined(SOCK_CLOEXEC)
   RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept4(fd, name, room, SOCK_CLOEXEC)), r)
 #else
-  RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept(fd, name, room)), r)
-  if ((r = close_on_exec(r)) < 0) return r;
-  bs_set_blocking(r, 1); /* macOS passes the listener's mode on */
+  RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept_once(fd, name, room, timeout < 0)), r)
 #endif
   set_name(io, named ? length : 0);
   return r;
@@ -344,7 +424,7 @@ int32_t bs_recvfrom(int32_t fd, void *data, uint64_t length, int32_t max, int32_
 
 int32_t bs_send(int32_t fd, const void *data, uint64_t length, int32_t flags, double timeout) {
   ssize_t r;
-  RETRY(fd, POLLOUT, timeout, send(fd, data, clamp(length), flags | MSG_NOSIGNAL), r)
+  RETRY(fd, POLLOUT, timeout, send(fd, data, clamp(length), flags | NO_SIGNAL), r)
   return (int32_t)r;
 }
 
@@ -353,7 +433,7 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
   uint64_t left = length;
   struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
   do {
-    ssize_t r = send(fd, p, clamp(left), flags | MSG_NOSIGNAL);
+    ssize_t r = send(fd, p, clamp(left), flags | NO_SIGNAL);
     if (r < 0) {
       int32_t failed = wait_for(&w, fd, POLLOUT, errno);
       if (failed) return failed;
@@ -370,20 +450,60 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
 int32_t bs_sendto(int32_t fd, const void *data, uint64_t length, int32_t flags, const void *name, int32_t name_length,
                   double timeout) {
   ssize_t r;
-  RETRY(fd, POLLOUT, timeout, sendto(fd, data, clamp(length), flags | MSG_NOSIGNAL, name, (socklen_t)name_length), r)
+  RETRY(fd, POLLOUT, timeout, sendto(fd, data, clamp(length), flags | NO_SIGNAL, name, (socklen_t)name_length), r)
   return (int32_t)r;
 }
 
-/* The slices as the system wants them; more than it takes is its own error. */
+/* The slices as the system wants them; more than it takes is its own error. All of them together are no longer than a
+ * result can say: Linux sees to that itself, macOS refuses them. */
 static int32_t set_slices(struct msghdr *m, struct iovec *v, const struct bs_slice *slice, int32_t slices) {
   if (slices > SLICES_MAX) return -EMSGSIZE;
+  size_t left = INT_MAX;
   for (int32_t i = 0; i < slices; i++) {
     v[i].iov_base = (void *)(uintptr_t)slice[i].address;
-    v[i].iov_len = (size_t)slice[i].length;
+    v[i].iov_len = slice[i].length < left ? (size_t)slice[i].length : left;
+    left -= v[i].iov_len;
   }
   m->msg_iov = v;
   m->msg_iovlen = slices;
   return 0;
+}
+
+#if MSG_CMSG_CLOEXEC == 0
+/* Makes the descriptors in what was received not inheritable; a cut one at the end is none. */
+static void close_received_on_exec(const char *control, size_t end) {
+  size_t head = CMSG_LEN(0);
+  struct cmsghdr h;
+  for (size_t at = 0; at + head <= end; at += CMSG_SPACE((size_t)h.cmsg_len - head)) {
+    memcpy(&h, control + at, sizeof h);
+    if (h.cmsg_len < head) break;
+    if (h.cmsg_len > end - at) h.cmsg_len = end - at;
+    if (h.cmsg_level != SOL_SOCKET || h.cmsg_type != SCM_RIGHTS) continue;
+    for (size_t i = head; i + sizeof(int) <= h.cmsg_len; i += sizeof(int)) {
+      int received;
+      memcpy(&received, control + at + i, sizeof received);
+      fcntl(received, F_SETFD, FD_CLOEXEC);
+    }
+  }
+}
+#endif
+
+/* recvmsg(2); received descriptors are not inheritable. With a negative timeout it may wait. */
+static ssize_t receive(int fd, struct msghdr *m, int flags, double timeout) {
+#if MSG_CMSG_CLOEXEC != 0
+  (void)timeout;
+  return recvmsg(fd, m, flags | MSG_CMSG_CLOEXEC);
+#else
+  size_t room = m->msg_controllen;
+  int locks = room > 0 && timeout >= 0;
+  if (locks) lock_opening();
+  ssize_t r = recvmsg(fd, m, flags);
+  int error = errno;
+  if (r >= 0 && room > 0) close_received_on_exec(m->msg_control, m->msg_controllen < room ? m->msg_controllen : room);
+  if (locks) unlock_opening();
+  errno = error;
+  return r;
+#endif
 }
 
 int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const struct bs_slice *slice, int32_t slices,
@@ -405,7 +525,7 @@ int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const s
   ssize_t r;
   RETRY(fd, receivable(flags), timeout,
         (m.msg_name = io->name, m.msg_namelen = BS_NAME_MAX, m.msg_control = room ? control : NULL,
-         m.msg_controllen = room, m.msg_flags = 0, recvmsg(fd, &m, flags | MSG_CMSG_CLOEXEC)),
+         m.msg_controllen = room, m.msg_flags = 0, receive(fd, &m, flags, timeout)),
         r)
   set_name(io, m.msg_namelen);
   /* Linux hands the flag back; who did not ask for it must not see it. */
@@ -426,19 +546,20 @@ int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const s
       n = end - at - head;
       io->malformed = 1;
     }
-#if MSG_CMSG_CLOEXEC == 0 /* macOS */
-    if (h.cmsg_level == SOL_SOCKET && h.cmsg_type == SCM_RIGHTS) {
-      for (size_t i = 0; i + sizeof(int) <= n; i += sizeof(int)) {
-        int received;
-        memcpy(&received, (char *)control + at + head + i, sizeof received);
-        fcntl(received, F_SETFD, FD_CLOEXEC);
-      }
-    }
-#endif
     item[io->items++] = (struct bs_item){h.cmsg_level, h.cmsg_type, (int32_t)(at + head), (int32_t)n};
     at += CMSG_SPACE(n);
   }
   return (int32_t)r;
+}
+
+/* sendmsg(2). musl's own copies the control messages and refuses those that are longer than its copy (1024 bytes); the
+ * call is the system's, whichever C library is there. */
+static ssize_t send_message(int fd, const struct msghdr *m, int flags) {
+#if defined(SYS_sendmsg) && defined(__linux__)
+  return syscall(SYS_sendmsg, fd, m, flags);
+#else
+  return sendmsg(fd, m, flags);
+#endif
 }
 
 int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct bs_slice *slice, int32_t slices,
@@ -478,36 +599,38 @@ int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct b
   m.msg_name = name_length ? (void *)name : NULL;
   m.msg_namelen = (socklen_t)name_length;
   ssize_t r;
-  RETRY(fd, POLLOUT, timeout, sendmsg(fd, &m, flags | MSG_NOSIGNAL), r)
+  RETRY(fd, POLLOUT, timeout, send_message(fd, &m, flags | NO_SIGNAL), r)
   return (int32_t)r;
 }
 
+#if BS_SENDFILE == BS_SENDFILE_LINUX
+static ssize_t send_file(int fd, int file, off_t offset, size_t count) { return sendfile(fd, file, &offset, count); }
+#elif BS_SENDFILE == BS_SENDFILE_MACOS || BS_SENDFILE == BS_SENDFILE_FREEBSD
+/* Those that report 0 or -1, and apart from it what was sent: a part that was sent before an error is a success. */
+static ssize_t send_file(int fd, int file, off_t offset, size_t count) {
+  off_t sent = 0;
+#if BS_SENDFILE == BS_SENDFILE_MACOS
+  sent = (off_t)count;
+  int r = sendfile(file, fd, offset, &sent, NULL, 0);
+  if (r < 0 && errno != EAGAIN && errno != EINTR) sent = 0; /* it may be the count still, as it was given */
+#else
+  int r = sendfile(file, fd, offset, count, NULL, &sent, 0);
+#endif
+  return r == 0 || sent > 0 ? (ssize_t)sent : -1;
+}
+#else
+static ssize_t send_file(int fd, int file, off_t offset, size_t count) {
+  (void)fd, (void)file, (void)offset, (void)count;
+  errno = ENOSYS;
+  return -1;
+}
+#endif
+
 int32_t bs_sendfile(int32_t fd, int32_t file, double offset, int32_t count, double timeout) {
-  off_t start = (off_t)offset;
-#if defined(__linux__)
+  if (count <= 0) return 0; /* to macOS and FreeBSD 0 is all of the file */
   ssize_t r;
-  RETRY(fd, POLLOUT, timeout, sendfile(fd, file, &start, (size_t)count), r)
+  RETRY(fd, POLLOUT, timeout, send_file(fd, file, (off_t)offset, (size_t)count), r)
   return (int32_t)r;
-#else
-  /* The BSD shapes report what was sent even when they fail: that part is a success. */
-  struct waiting w = {timeout, 0, 0};
-  for (;;) {
-#if defined(__APPLE__)
-    off_t sent = count;
-    int r = sendfile(file, fd, start, &sent, NULL, 0);
-#elif defined(__FreeBSD__)
-    off_t sent = 0;
-    int r = sendfile(file, fd, start, (size_t)count, NULL, &sent, 0);
-#else
-    off_t sent = 0;
-    int r = -1;
-    errno = ENOSYS;
-#endif
-    if (r == 0 || sent > 0) return (int32_t)sent;
-    int32_t failed = wait_for(&w, fd, POLLOUT, errno);
-    if (failed) return failed;
-  }
-#endif
 }
 
 int32_t bs_seek(int32_t file, double offset) { return lseek(file, (off_t)offset, SEEK_SET) < 0 ? -errno : 0; }

@@ -62,9 +62,21 @@ export type {
   SenderOf,
   SenderTypes,
 } from "./families/index.ts";
+export type {
+  BluetoothAddress,
+  BluetoothAddressLike,
+  HciAddress,
+  L2capAddress,
+  RfcommAddress,
+  ScoAddress,
+} from "./families/bluetooth.ts";
+export type { HypervAddress } from "./families/hyperv.ts";
 export type { InetAddress } from "./families/inet.ts";
 export type { Inet6Address, Inet6AddressLike } from "./families/inet6.ts";
+export { type LinkAddress, linkAddress } from "./families/link.ts";
+export type { NetlinkAddress } from "./families/netlink.ts";
 export type { OtherAddress } from "./families/other.ts";
+export type { SystemAddress, SystemAddressLike } from "./families/system.ts";
 export type { UnixAddress } from "./families/unix.ts";
 export { if_indextoname, if_nameindex, if_nametoindex } from "./interfaces.ts";
 export type { FileOptions, SocketFile } from "./makefile.ts";

@@ -5,17 +5,25 @@ import { expect, test } from "bun:test";
 import {
   type Address,
   AddressFamily,
+  AF_BLUETOOTH,
+  AF_BTH,
   AF_CAN,
+  AF_HYPERV,
   AF_INET,
   AF_INET6,
+  AF_NETLINK,
+  AF_SYSTEM,
   AF_UNIX,
+  type BluetoothAddress,
   type BufferedSocketFile,
   createConnection,
   createServer,
   fromfd,
   getaddrinfo,
+  type HypervAddress,
   type Inet6Address,
   type InetAddress,
+  type NetlinkAddress,
   OSError,
   type RawSocketFile,
   recvFds,
@@ -28,6 +36,7 @@ import {
   type SocketFile,
   socketpair,
   SOL_SOCKET,
+  type SystemAddress,
   type TextSocketFile,
   type UnixAddress,
 } from "../src/index.ts";
@@ -69,6 +78,32 @@ export function families(some: Socket, either: boolean): void {
   // @ts-expect-error
   const guessed: Socket<"AF_INET"> = some;
   void [all, internet, wrong, guessed];
+}
+
+export function moreFamilies(): void {
+  const netlink = new Socket(AF_NETLINK, SOCK_RAW);
+  same<ReturnType<typeof netlink.recvfrom>, [data: Buffer, address: NetlinkAddress]>(true);
+  netlink.bind([0, 1]);
+  // @ts-expect-error
+  netlink.bind([0]);
+  const system = new Socket(AF_SYSTEM, SOCK_DGRAM);
+  same<ReturnType<typeof system.getpeername>, SystemAddress>(true);
+  system.connect("com.apple.net.utun_control");
+  system.connect([1, 0]);
+  const hyperv = new Socket(AF_HYPERV, SOCK_STREAM);
+  same<ReturnType<typeof hyperv.getsockname>, HypervAddress>(true);
+  // @ts-expect-error
+  hyperv.connect(["a UUID", 5]);
+  const bluetooth = new Socket(AF_BLUETOOTH, SOCK_STREAM);
+  same<ReturnType<typeof bluetooth.getsockname>, BluetoothAddress>(true);
+  const microsoft = new Socket(AF_BTH, SOCK_STREAM);
+  same<typeof microsoft, Socket<"AF_BLUETOOTH">>(true);
+  bluetooth.bind(["00:00:00:00:00:00", 1]);
+  bluetooth.bind(["00:00:00:00:00:00", 1, 0, 0]);
+  bluetooth.bind([0]);
+  bluetooth.bind("00:00:00:00:00:00");
+  // @ts-expect-error
+  bluetooth.bind(["00:00:00:00:00:00"]);
 }
 
 export function addresses(four: Socket<"AF_INET">, six: Socket<"AF_INET6">, unix: Socket<"AF_UNIX">): void {

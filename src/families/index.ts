@@ -2,18 +2,27 @@
  * The registry of address families. A new family is one file, one line in `families` and one in `AddressTypes`.
  */
 import type { BytesLike } from "../args.ts";
-import type { FamilyNumber } from "../constants.ts";
+import { AF_DIVERT, type FamilyNumber } from "../constants.ts";
 import { io, ioName, ioWords, IO_NAME_WORD } from "../native.ts";
+import { bluetooth, type BluetoothAddress, type BluetoothAddressLike } from "./bluetooth.ts";
 import { type Family, nameFamily } from "./family.ts";
+import { hyperv, type HypervAddress } from "./hyperv.ts";
 import { inet, type InetAddress } from "./inet.ts";
 import { inet6, type Inet6Address, type Inet6AddressLike } from "./inet6.ts";
+import { netlink, type NetlinkAddress } from "./netlink.ts";
 import { other, type OtherAddress } from "./other.ts";
+import { system, type SystemAddress, type SystemAddressLike } from "./system.ts";
 import { unix, type UnixAddress } from "./unix.ts";
 
 /** The address that each family's sockets give, by the name of the family; `other` are those without a codec here. */
 export interface AddressTypes {
+  AF_BLUETOOTH: BluetoothAddress;
+  AF_DIVERT: InetAddress;
+  AF_HYPERV: HypervAddress;
   AF_INET: InetAddress;
   AF_INET6: Inet6Address;
+  AF_NETLINK: NetlinkAddress;
+  AF_SYSTEM: SystemAddress;
   AF_UNIX: UnixAddress;
   other: OtherAddress;
 }
@@ -25,8 +34,13 @@ export interface SenderTypes extends Omit<AddressTypes, "AF_UNIX" | "other"> {
 }
 
 /** The address that each family's sockets take: what they give, and more where it is said here. */
-export interface AddressArguments extends Omit<AddressTypes, "AF_INET6" | "AF_UNIX" | "other"> {
+export interface AddressArguments extends Omit<
+  AddressTypes,
+  "AF_BLUETOOTH" | "AF_INET6" | "AF_SYSTEM" | "AF_UNIX" | "other"
+> {
+  AF_BLUETOOTH: BluetoothAddressLike;
   AF_INET6: Inet6AddressLike;
+  AF_SYSTEM: SystemAddressLike;
   AF_UNIX: UnixAddress | NodeJS.ArrayBufferView | ArrayBufferLike;
   other: readonly [family: number, data: BytesLike];
 }
@@ -49,7 +63,17 @@ export type Address = AddressTypes[FamilyName];
 /** A family's constant: what `new Socket(AF_INET6)` infers its address type from. */
 export type FamilyConstant<Name extends string> = FamilyNumber<Name>;
 
-const families: readonly Family[] = [inet, inet6, unix];
+const families: readonly Family[] = [
+  bluetooth,
+  hyperv,
+  inet,
+  inet6,
+  netlink,
+  system,
+  unix,
+  // FreeBSD's divert(4) has names of AF_INET; the port is the divert socket's number.
+  { ...inet, family: AF_DIVERT },
+];
 
 const registry = new Map<number | undefined, Family>(families.map((family) => [family.family, family]));
 
@@ -116,4 +140,16 @@ export function decodePacked(name: Uint8Array, proto: number): unknown {
   return decodeName(proto);
 }
 
-export type { InetAddress, Inet6Address, Inet6AddressLike, OtherAddress, UnixAddress };
+export type {
+  BluetoothAddress,
+  BluetoothAddressLike,
+  HypervAddress,
+  InetAddress,
+  Inet6Address,
+  Inet6AddressLike,
+  NetlinkAddress,
+  OtherAddress,
+  SystemAddress,
+  SystemAddressLike,
+  UnixAddress,
+};

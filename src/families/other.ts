@@ -4,7 +4,7 @@
  */
 import { bytes, bytesOf, integer, wrongType, wrongValue } from "../args.ts";
 import { NAME_MAX } from "../native.ts";
-import { beginName, type Family, nameFamily, outName } from "./family.ts";
+import { beginName, type Family, hasLengthByte, nameFamily, outName } from "./family.ts";
 
 /** An address of a family that has no codec here: its number, and the bytes of its `sockaddr` behind that. */
 export type OtherAddress = readonly [family: number, data: Buffer];
@@ -16,7 +16,7 @@ export const other: Family = {
 
   encode(address) {
     if (!Array.isArray(address) || address.length !== 2) throw wrongType("address", "[family, bytes]", address);
-    const family = integer(address[0], "address[0]", 0, 0xffff);
+    const family = integer(address[0], "address[0]", 0, hasLengthByte ? 0xff : 0xffff);
     const data = bytesOf(bytes(address[1], "address[1]"));
     if (data.length > NAME_MAX - DATA) {
       throw wrongValue("address[1]", `at most ${NAME_MAX - DATA} bytes`, `${data.length} bytes`);

@@ -5,7 +5,7 @@ import { bytes, bytesOf, wrongValue } from "../args.ts";
 import { AF_UNIX, ENAMETOOLONG } from "../constants.ts";
 import { decodeFileName, encodeFileName } from "../filenames.ts";
 import { systemError } from "../errors.ts";
-import { beginName, type Family, outName } from "./family.ts";
+import { beginName, type Family, hasLengthByte, outName } from "./family.ts";
 
 /**
  * A Unix address: a path; a `Buffer` that begins with a NUL for a name of Linux's abstract namespace; `""` for a socket
@@ -19,9 +19,9 @@ export type UnixAddress = string | Buffer;
 const PATH = 2; // offsetof(struct sockaddr_un, sun_path)
 
 /** sizeof(sun_path): macOS and the BSDs have four bytes less. A path may fill it, and has no NUL then. */
-export const UNIX_PATH_MAX = process.platform === "linux" || process.platform === "win32" ? 108 : 104;
+export const UNIX_PATH_MAX = hasLengthByte ? 104 : 108;
 
-const hasAbstract = process.platform === "linux";
+const hasAbstract = process.platform === "linux" || process.platform === "android";
 
 export const unix: Family = {
   family: AF_UNIX,

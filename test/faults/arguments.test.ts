@@ -239,6 +239,7 @@ const functions: Record<string, Row> = {
   hasDualstackIPv6: { ...none, make: nothing() },
   htonl: conversion(uint),
   htons: conversion(short),
+  linkAddress: { takes: [["address", tuple]], make: nothing(Buffer.from([8, 18, 1, 0, 6, 0, 0, 0])) },
   ntohl: conversion(uint),
   ntohs: conversion(short),
   if_indextoname: { takes: [["index", uint]], make: nothing(1) },
