@@ -22,7 +22,11 @@ interface Target {
 const linux = { source: "posix.c", link: ["-nostdlib"] };
 
 // A Windows library without the C runtime builds in a second, where Zig would compile mingw's for a minute, and is small.
-const windows = { source: "windows.c", link: ["-nostdlib", "-lws2_32", "-liphlpapi", "-lkernel32"] };
+// -Brepro: a hash of its bytes in place of the time, so that the same source gives the same library.
+const windows = {
+  source: "windows.c",
+  link: ["-nostdlib", "-Wl,-Brepro", "-lws2_32", "-liphlpapi", "-lkernel32"],
+};
 
 const targets: Record<string, Target> = {
   "linux-x64": { zig: "x86_64-linux-musl", file: "linux-x64.so", ...linux },
