@@ -288,6 +288,11 @@ export const byHand: readonly ByHand[] = [
     },
   },
   {
+    source: "Microsoft, Universal C Runtime, errno.h: what Winsock has no code for",
+    platforms: ["win32"],
+    values: { ENOENT: 2, ENXIO: 6, ENODEV: 19 },
+  },
+  {
     source: "Microsoft, Windows SDK, ws2def.h",
     platforms: ["win32"],
     values: {

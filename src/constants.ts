@@ -2432,11 +2432,11 @@ export const ENOCSI: number = /* @__PURE__ */ pick(50);
 /** Error number: no data. See errno(3). Linux, macOS, NetBSD only. */
 export const ENODATA: number = /* @__PURE__ */ pick(61, 96, undefined, undefined, 89);
 
-/** Error number: no such device. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENODEV: number = /* @__PURE__ */ pick(19, 19, undefined, 19, 19);
+/** Error number: no such device. See errno(3). */
+export const ENODEV: number = 19;
 
-/** Error number: no such file or directory. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOENT: number = /* @__PURE__ */ pick(2, 2, undefined, 2, 2);
+/** Error number: no such file or directory. See errno(3). */
+export const ENOENT: number = 2;
 
 /** Error number: not an executable. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
 export const ENOEXEC: number = /* @__PURE__ */ pick(8, 8, undefined, 8, 8);
@@ -2516,8 +2516,8 @@ export const ENOTTY: number = /* @__PURE__ */ pick(25, 25, undefined, 25, 25);
 /** Error number. See errno(3). Linux only. */
 export const ENOTUNIQ: number = /* @__PURE__ */ pick(76);
 
-/** Error number: no such device or address. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENXIO: number = /* @__PURE__ */ pick(6, 6, undefined, 6, 6);
+/** Error number: no such device or address. See errno(3). */
+export const ENXIO: number = 6;
 
 /** Error number: operation not supported by the socket. See errno(3). */
 export const EOPNOTSUPP: number = /* @__PURE__ */ pick(95, 102, 10045, 45, 45);
