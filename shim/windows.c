@@ -21,6 +21,7 @@ enum {
   SLICES_FEW = 16,    /* more of them lie on the heap */
   NAME_CHARS = 512,   /* a name of DNS has 255 characters at most, an interface's 256 */
   SERVICE_CHARS = 128,
+  CONTROL_BYTES = 1024, /* more than the control messages of any datagram */
   TEXT_CHARS = 512,
   /* What Winsock has no number for, by the C runtime's. */
   BS_ENOENT = 2,
@@ -526,9 +527,8 @@ static int receive(SOCKET s, int whole, WSAMSG *m) {
   }
   if (r == 0) return (int)n;
   if (WSAGetLastError() != WSAEMSGSIZE) return SOCKET_ERROR;
-  /* Cut: the data, the control messages or both. Without a flag it is the data. */
-  if (!(m->dwFlags & (MSG_TRUNC | MSG_CTRUNC))) m->dwFlags |= MSG_TRUNC;
-  if (!(m->dwFlags & MSG_TRUNC)) return (int)n;
+  if (m->dwFlags & MSG_CTRUNC && !(m->dwFlags & MSG_TRUNC)) return (int)n;
+  m->dwFlags |= MSG_TRUNC; /* WSARecvFrom says it by the error alone */
   DWORD room = 0;
   for (DWORD i = 0; i < m->dwBufferCount; i++) room += m->lpBuffers[i].len;
   return (int)room;
@@ -549,18 +549,28 @@ int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const s
   if (refused) return refused;
   int whole = type == SOCK_DGRAM || type == SOCK_RAW;
   size_t room = at_most(control_length, control_max);
+  /* A receive whose control messages do not fit fails, and need not tell how much data came: so there is room, and what
+   * the caller has none for is cut here. */
+  _Alignas(WSACMSGHDR) char own[CONTROL_BYTES];
+  int is_own = room < sizeof own;
+  size_t offered = is_own ? sizeof own : room;
   memset(io->name, 0, BS_NAME_MAX);
   int r;
   RETRY(fd, receivable(flags), timeout,
-        (m.name = (void *)io->name, m.namelen = BS_NAME_MAX, m.Control.buf = room ? control : NULL,
-         m.Control.len = (ULONG)room, m.dwFlags = (DWORD)flags, receive(s, whole, &m)),
+        (m.name = (void *)io->name, m.namelen = BS_NAME_MAX, m.Control.buf = is_own ? own : control,
+         m.Control.len = (ULONG)offered, m.dwFlags = (DWORD)flags, receive(s, whole, &m)),
         r)
   set_sender(io, m.namelen);
+  size_t end = m.Control.len < offered ? m.Control.len : offered;
+  if (end > room) {
+    end = room;
+    m.dwFlags |= MSG_CTRUNC;
+  }
+  if (is_own && end) memcpy(control, own, end);
   /* What was asked for comes back among what happened. */
   io->flags = (int32_t)m.dwFlags & ~(flags & ~(MSG_TRUNC | MSG_CTRUNC));
   io->items = 0;
   io->malformed = 0;
-  size_t end = m.Control.len < room ? m.Control.len : room;
   size_t head = WSA_CMSG_LEN(0);
   for (size_t at = 0; at + head <= end && (size_t)(io->items + 1) * sizeof *item <= items_length;) {
     WSACMSGHDR h;
@@ -572,7 +582,7 @@ int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const s
     size_t n = h.cmsg_len - head;
     if (n > end - at - head) {
       n = end - at - head;
-      io->malformed = 1;
+      io->malformed = !(m.dwFlags & MSG_CTRUNC);
     }
     item[io->items++] = (struct bs_item){h.cmsg_level, h.cmsg_type, (int32_t)(at + head), (int32_t)n};
     at += WSA_CMSG_SPACE(n);
