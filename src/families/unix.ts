@@ -5,7 +5,7 @@ import { bytes, bytesOf, wrongValue } from "../args.ts";
 import { AF_UNIX, ENAMETOOLONG } from "../constants.ts";
 import { decodeFileName, encodeFileName } from "../filenames.ts";
 import { systemError } from "../errors.ts";
-import { beginName, type Family, outName } from "./family.ts";
+import { beginName, type Family, hasLengthByte, outName } from "./family.ts";
 
 /**
  * A Unix address: a path; a `Buffer` that begins with a NUL for a name of Linux's abstract namespace; `""` for a socket
@@ -18,10 +18,12 @@ export type UnixAddress = string | Buffer;
 
 const PATH = 2; // offsetof(struct sockaddr_un, sun_path)
 
-/** sizeof(sun_path): macOS and the BSDs have four bytes less. A path may fill it, and has no NUL then. */
-export const UNIX_PATH_MAX = process.platform === "linux" || process.platform === "win32" ? 108 : 104;
+const isWindows = process.platform === "win32";
 
-const hasAbstract = process.platform === "linux";
+/** How long a path may be. It may fill sun_path, but on Windows a NUL must follow. macOS and the BSDs have four bytes less. */
+export const UNIX_PATH_MAX = isWindows ? 107 : hasLengthByte ? 104 : 108;
+
+const hasAbstract = process.platform === "linux" || process.platform === "android";
 
 export const unix: Family = {
   family: AF_UNIX,
@@ -34,7 +36,8 @@ export const unix: Family = {
     const abstract = hasAbstract && path[0] === 0;
     if (!abstract && path.includes(0)) throw wrongValue("address", "a path without NUL", address);
     if (path.length > UNIX_PATH_MAX) throw systemError(syscall, -ENAMETOOLONG, address);
-    const length = PATH + path.length;
+    // Windows wants the whole of sockaddr_un, as Microsoft's own programs give it.
+    const length = PATH + (isWindows ? UNIX_PATH_MAX + 1 : path.length);
     beginName(AF_UNIX, length);
     outName.set(path, PATH);
     return length;
