@@ -157,7 +157,7 @@ needs("Linux", isLinux)("shutting a listening socket down ends a wait for connec
   using other = peer(
     async (net) => {
       await Bun.sleep(50);
-      new net.Socket({ fileno: 3 }).shutdown(net.SHUT_RDWR);
+      net.given[0]!.shutdown(net.SHUT_RDWR);
     },
     [],
     [copy],

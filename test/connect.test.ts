@@ -227,7 +227,7 @@ test("a connection that a peer takes and resets at once", async () => {
   const address = server.getsockname();
   using accepting = peer(
     (net) => {
-      const listener = new net.Socket({ fileno: 3 });
+      const listener = net.given[0]!;
       const [conn] = listener.accept();
       conn.setsockopt(net.SOL_SOCKET, net.SO_LINGER, new Int32Array([1, 0]));
       conn.close();

@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as constants from "../src/constants.ts";
+import { removeFolder } from "./help.ts";
 
 const project = join(import.meta.dir, "..");
 const exported: Record<string, unknown> = { ...constants };
@@ -123,7 +124,7 @@ test("a bundle carries the constants it uses and no others", async () => {
     expect(Object.keys(exported).filter((name) => words.has(name))).toEqual(["AF_INET6"]);
     expect(text.length).toBeLessThan(1000);
   } finally {
-    await rm(directory, { recursive: true });
+    removeFolder(directory);
   }
 });
 

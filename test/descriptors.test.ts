@@ -460,7 +460,7 @@ test("descriptors go to another process, and come back", async () => {
   const [a, b] = own.pair();
   using other = peer(
     (net, path) => {
-      const sock = new net.Socket({ fileno: 3 });
+      const sock = net.given[0]!;
       const [data, fds] = net.recvFds(sock, 100, 2);
       const fs = process.getBuiltinModule("node:fs");
       fs.writeSync(fds[0]!, `got ${data} and ${fds.length}`);

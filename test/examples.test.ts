@@ -3,7 +3,7 @@
  * installed, socat where it is, a socket of the test's own that plays systemd or the log daemon.
  */
 import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -13,29 +13,18 @@ import {
   createConnection,
   createServer,
   IPPROTO_ICMP,
-  OSError,
   SOCK_DGRAM,
   SOCK_RAW,
   Socket,
 } from "../src/index.ts";
-import { isLinux, needs } from "./help.ts";
+import { errorsOf, isLinux, needs, removeFolder, works } from "./help.ts";
 
 // Programs start slowly on a machine that is busy.
 setDefaultTimeout(30_000);
 
 const examples = join(import.meta.dir, "..", "examples");
 const folder = mkdtempSync(join(tmpdir(), "berkeley sockets "));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function works(attempt: () => Disposable): boolean {
-  try {
-    attempt()[Symbol.dispose]();
-    return true;
-  } catch (error) {
-    if (error instanceof OSError) return false;
-    throw error;
-  }
-}
+afterAll(() => removeFolder(folder));
 
 const succeeds = (...command: string[]): boolean => {
   const program = Bun.which(command[0]!);
@@ -63,7 +52,7 @@ class Program {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#lines = lines(this.#child.stdout);
-    this.#errors = this.#child.stderr.text();
+    this.#errors = this.#child.stderr.text().then(errorsOf);
     Program.running.add(this);
   }
 

@@ -64,7 +64,7 @@ async function inTheStorm(call: () => void): Promise<void> {
 function sendsLater(sock: Socket): Peer {
   const later = async (net: Net): Promise<void> => {
     await Bun.sleep(60);
-    new net.Socket({ fileno: 3 }).sendall("at last");
+    net.given[0]!.sendall("at last");
   };
   return peer(later, [], [sock]);
 }
@@ -73,7 +73,7 @@ function sendsLater(sock: Socket): Peer {
 function readsLater(sock: Socket): Peer {
   const later = async (net: Net): Promise<void> => {
     await Bun.sleep(60);
-    const reading = new net.Socket({ fileno: 3 });
+    const reading = net.given[0]!;
     while (reading.recv(65536).length > 0);
   };
   return peer(later, [], [sock]);
@@ -154,7 +154,7 @@ function busyServer(own: Sockets): [address: readonly [string, number], server: 
   }
   const accepting = peer(
     async (net) => {
-      const listener = new net.Socket({ fileno: 3 });
+      const listener = net.given[0]!;
       await Bun.sleep(60);
       listener.settimeout(4);
       const all = [];
@@ -216,7 +216,7 @@ needs("Linux", isLinux)("connect to a busy Unix server waits on until it is conn
   first.connect(folder.file("busy"));
   using accepting = peer(
     async (net) => {
-      const listener = new net.Socket({ fileno: 3 });
+      const listener = net.given[0]!;
       await Bun.sleep(60);
       listener.settimeout(4);
       listener.accept();
@@ -273,7 +273,7 @@ test.each([null, 5])("sendto waits on for a full Unix receiver, with timeout %p"
   using _ = peer(
     async (net) => {
       await Bun.sleep(60);
-      new net.Socket({ fileno: 3 }).recv(10);
+      net.given[0]!.recv(10);
       await Bun.sleep(5000);
     },
     [],
@@ -290,7 +290,7 @@ test("everything arrives, in order, whatever was interrupted", async () => {
   b.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096);
   using reader = peer(
     (net) => {
-      const sock = new net.Socket({ fileno: 3 });
+      const sock = net.given[0]!;
       const hash = new Bun.CryptoHasher("sha1");
       for (let part = sock.recv(1000); part.length > 0; part = sock.recv(1000)) hash.update(part);
       console.log(hash.digest("hex"));

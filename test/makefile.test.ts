@@ -270,8 +270,8 @@ describe("reading bytes", () => {
       const [a, b] = own.pair();
       const length = 16 << 20;
       using other = peer(
-        ({ Socket }, length) => {
-          const sock = new Socket({ fileno: 3 });
+        ({ given }, length) => {
+          const sock = given[0]!;
           sock.sendall(`${"x".repeat(length)}\n`);
           sock.sendall("a short line\n".repeat(100000));
         },
@@ -852,8 +852,8 @@ test("a stream in any pieces is the same stream", async () => {
   using own = new Ends();
   const [a, b] = own.pair();
   using other = peer(
-    async ({ Socket }) => {
-      const sock = new Socket({ fileno: 3 });
+    async ({ given }) => {
+      const sock = given[0]!;
       for (const byte of Buffer.from("é€\r\n😀\r\nlast")) {
         sock.send(Buffer.of(byte));
         await Bun.sleep(1);

@@ -24,7 +24,7 @@ function nextByte(fd: number): number {
 const reader = (sock: Socket) =>
   peer(
     (net) => {
-      const reading = new net.Socket({ fileno: 3 });
+      const reading = net.given[0]!;
       const hash = new Bun.CryptoHasher("sha1");
       let size = 0;
       for (let part = reading.recv(65536); part.length > 0; part = reading.recv(65536)) {

@@ -32,6 +32,7 @@ import {
   expectTimeout,
   fill,
   isLinux,
+  type Net,
   needs,
   peer,
   python,
@@ -73,7 +74,7 @@ test.each([10, 1000, 1001, 5000, 70_000, 2_000_000])("receives of %p bytes share
   const [a, b] = own.pair();
   using sender = peer(
     (net, length) => {
-      const sock = new net.Socket({ fileno: 3 });
+      const sock = net.given[0]!;
       for (const letter of "abc") sock.sendall(letter.repeat(length));
     },
     [size],
@@ -142,7 +143,7 @@ test("recvfrom on a stream tells no address", () => {
 test("a megabyte and more is received whole where it is there", async () => {
   using own = new Sockets();
   const [a, b] = own.pair();
-  using sender = peer((net) => new net.Socket({ fileno: 3 }).sendall(Buffer.alloc(3_000_000, "abc")), [], [b]);
+  using sender = peer((net) => net.given[0]!.sendall(Buffer.alloc(3_000_000, "abc")), [], [b]);
   bounded(a).settimeout(null);
   const data = a.recv(3_000_000, MSG_WAITALL);
   expect(data.length).toBe(3_000_000);
@@ -257,8 +258,8 @@ test("MSG_PEEK leaves the data for the next call", () => {
 test("MSG_WAITALL waits for all that was asked for, or the end", async () => {
   using own = new Sockets();
   const [a, b] = own.tcp();
-  const dribble = async (net: typeof import("../src/index.ts")) => {
-    const sock = new net.Socket({ fileno: 3 });
+  const dribble = async (net: Net) => {
+    const sock = net.given[0]!;
     for (const letter of "abcdefghij") {
       sock.sendall(letter);
       await Bun.sleep(5);
@@ -333,7 +334,7 @@ test("sendall sends all through small buffers, to a reader in another process", 
   a.setsockopt(SOL_SOCKET, SO_SNDBUF, 4096);
   using reader = peer(
     (net) => {
-      const sock = new net.Socket({ fileno: 3 });
+      const sock = net.given[0]!;
       const hash = new Bun.CryptoHasher("sha1");
       for (let part = sock.recv(700); part.length > 0; part = sock.recv(700)) hash.update(part);
       console.log(hash.digest("hex"));

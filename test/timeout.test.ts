@@ -282,7 +282,7 @@ test("sendall's time is for the whole call: a reader that takes bits does not ex
   b.setsockopt(SOL_SOCKET, SO_RCVBUF, 8192);
   using _ = peer(
     async (net) => {
-      const sock = new net.Socket({ fileno: 3 });
+      const sock = net.given[0]!;
       while (sock.recv(3000).length > 0) await Bun.sleep(10);
     },
     [],
@@ -320,7 +320,7 @@ test("a receiver that gets room lets a waiting sendto go on", () => {
   using _ = peer(
     async (net) => {
       await Bun.sleep(100);
-      new net.Socket({ fileno: 3 }).recv(10);
+      net.given[0]!.recv(10);
       await Bun.sleep(5000);
     },
     [],
@@ -338,7 +338,7 @@ test("data that comes in time is received, and the timeout stays", () => {
   using _ = peer(
     async (net) => {
       await Bun.sleep(60);
-      new net.Socket({ fileno: 3 }).sendall("in time");
+      net.given[0]!.sendall("in time");
     },
     [],
     [b],
@@ -354,7 +354,7 @@ test("the longest timeouts wait", async () => {
     const [a, b] = own.pair();
     using sender = peer(
       async (net, text) => {
-        const sock = new net.Socket({ fileno: 3 });
+        const sock = net.given[0]!;
         for (let left = 1_000_000; left > 0; left -= sock.recv(left).length);
         await Bun.sleep(20);
         sock.sendall(text);
@@ -393,7 +393,7 @@ test("a blocking socket waits for as long as it takes", () => {
   using _ = peer(
     async (net) => {
       await Bun.sleep(150);
-      new net.Socket({ fileno: 3 }).sendall("at last");
+      net.given[0]!.sendall("at last");
     },
     [],
     [b],
