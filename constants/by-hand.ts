@@ -4,6 +4,14 @@
 export const platforms = ["linux", "darwin", "win32", "freebsd", "netbsd"] as const;
 export type Platform = (typeof platforms)[number];
 
+/** Options that the headers of Windows have, and builds before these have not: as CPython, Modules/socketmodule.c, has it. */
+export const windowsBuilds: Readonly<Record<string, number>> = {
+  TCP_FASTOPEN: 14393,
+  TCP_KEEPCNT: 15063,
+  TCP_KEEPIDLE: 16299,
+  TCP_KEEPINTVL: 16299,
+};
+
 /** What C calls by another name on a platform: our name, then C's. Null where C means something else by our name. */
 export const spelledOtherwise: Partial<Record<Platform, Readonly<Record<string, string | null>>>> = {
   linux: Object.fromEntries(

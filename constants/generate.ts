@@ -9,7 +9,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { byHand, type Platform, platforms, spelledOtherwise } from "./by-hand.ts";
+import { byHand, type Platform, platforms, spelledOtherwise, windowsBuilds } from "./by-hand.ts";
 import { units } from "./headers.ts";
 
 type Value = number | string | undefined;
@@ -183,6 +183,7 @@ function writeConstant({ label, see }: Group, { name, description, values }: Con
     `${label}${description ? `: ${description}` : ""}.`,
     description.includes("See ") ? "" : `See ${see}.`,
     everywhere ? "" : have.length === 0 ? "No platform here has it." : `${have.join(", ")} only.`,
+    name in windowsBuilds ? `On Windows from build ${windowsBuilds[name]} on.` : "",
   ];
   const literals = values.map((value) => (value === undefined ? "undefined" : JSON.stringify(value)));
   while (literals.at(-1) === "undefined") literals.pop();
@@ -196,7 +197,8 @@ function writeConstant({ label, see }: Group, { name, description, values }: Con
     : type.startsWith("Family")
       ? `${literals[0]} as ${type}`
       : literals[0];
-  return `/** ${doc.filter(Boolean).join(" ")} */\nexport const ${name}: ${type} = ${value};`;
+  const lacking = name in windowsBuilds ? `/* @__PURE__ */ windowsBefore(${windowsBuilds[name]}) ? undefined! : ` : "";
+  return `/** ${doc.filter(Boolean).join(" ")} */\nexport const ${name}: ${type} = ${lacking}${value};`;
 }
 
 // Where names share a value on some platform, the one that is found by value: CPython's choice where it makes one.
@@ -253,6 +255,11 @@ const column = /* @__PURE__ */ (() =>
 // runs on one platform need not ask.
 const pick = <Constant extends number | string>(...values: (number | string | undefined)[]): Constant =>
   values[column] as Constant;
+
+// Whether this is a Windows of an older build: it lacks some options that its headers have.
+const windowsBefore = (build: number): boolean =>
+  process.platform === "win32" &&
+  Number(/^10\\.0\\.(\\d+)/.exec(process.getBuiltinModule("node:os").release())?.[1]) < build;
 
 // The first of several names of one value is the one that is found by value.
 function enumerate<Name extends string>(constants: Record<Name, number>): ConstantMap<Name> {

@@ -21,6 +21,11 @@ const column = /* @__PURE__ */ (() =>
 const pick = <Constant extends number | string>(...values: (number | string | undefined)[]): Constant =>
   values[column] as Constant;
 
+// Whether this is a Windows of an older build: it lacks some options that its headers have.
+const windowsBefore = (build: number): boolean =>
+  process.platform === "win32" &&
+  Number(/^10\.0\.(\d+)/.exec(process.getBuiltinModule("node:os").release())?.[1]) < build;
+
 // The first of several names of one value is the one that is found by value.
 function enumerate<Name extends string>(constants: Record<Name, number>): ConstantMap<Name> {
   const map: Record<string | number, string | number> = {};
@@ -4064,8 +4069,10 @@ export const TCP_EXPEDITED_1122: number = /* @__PURE__ */ pick(undefined, undefi
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
 export const TCP_FAIL_CONNECT_ON_ICMP_ERROR: number = /* @__PURE__ */ pick(undefined, undefined, 18);
 
-/** TCP option, level IPPROTO_TCP: accept, or allow, data with the first segment. See tcp(7). Linux, macOS, Windows, FreeBSD only. */
-export const TCP_FASTOPEN: number = /* @__PURE__ */ pick(23, 261, 15, 1025);
+/** TCP option, level IPPROTO_TCP: accept, or allow, data with the first segment. See tcp(7). Linux, macOS, Windows, FreeBSD only. On Windows from build 14393 on. */
+export const TCP_FASTOPEN: number = /* @__PURE__ */ windowsBefore(14393)
+  ? undefined!
+  : /* @__PURE__ */ pick(23, 261, 15, 1025);
 
 /** TCP option, level IPPROTO_TCP: connect at the first send, with its data. See tcp(7). Linux only. */
 export const TCP_FASTOPEN_CONNECT: number = /* @__PURE__ */ pick(30);
@@ -4103,17 +4110,23 @@ export const TCP_IS_MPTCP: number = /* @__PURE__ */ pick(43);
 /** TCP option, level IPPROTO_TCP: seconds of idleness before the first probe. See tcp(7). macOS, Windows only. */
 export const TCP_KEEPALIVE: number = /* @__PURE__ */ pick(undefined, 16, 3);
 
-/** TCP option, level IPPROTO_TCP: unanswered probes before the connection is dropped. See tcp(7). */
-export const TCP_KEEPCNT: number = /* @__PURE__ */ pick(6, 258, 16, 1024, 6);
+/** TCP option, level IPPROTO_TCP: unanswered probes before the connection is dropped. See tcp(7). On Windows from build 15063 on. */
+export const TCP_KEEPCNT: number = /* @__PURE__ */ windowsBefore(15063)
+  ? undefined!
+  : /* @__PURE__ */ pick(6, 258, 16, 1024, 6);
 
-/** TCP option, level IPPROTO_TCP: seconds of idleness before the first probe. See tcp(7). Linux, Windows, FreeBSD, NetBSD only. */
-export const TCP_KEEPIDLE: number = /* @__PURE__ */ pick(4, undefined, 3, 256, 3);
+/** TCP option, level IPPROTO_TCP: seconds of idleness before the first probe. See tcp(7). Linux, Windows, FreeBSD, NetBSD only. On Windows from build 16299 on. */
+export const TCP_KEEPIDLE: number = /* @__PURE__ */ windowsBefore(16299)
+  ? undefined!
+  : /* @__PURE__ */ pick(4, undefined, 3, 256, 3);
 
 /** TCP option, level IPPROTO_TCP: seconds to wait for a connection to be made. See tcp(7). FreeBSD, NetBSD only. */
 export const TCP_KEEPINIT: number = /* @__PURE__ */ pick(undefined, undefined, undefined, 128, 7);
 
-/** TCP option, level IPPROTO_TCP: seconds between probes. See tcp(7). */
-export const TCP_KEEPINTVL: number = /* @__PURE__ */ pick(5, 257, 17, 512, 5);
+/** TCP option, level IPPROTO_TCP: seconds between probes. See tcp(7). On Windows from build 16299 on. */
+export const TCP_KEEPINTVL: number = /* @__PURE__ */ windowsBefore(16299)
+  ? undefined!
+  : /* @__PURE__ */ pick(5, 257, 17, 512, 5);
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
 export const TCP_LAST_ACK: number = /* @__PURE__ */ pick(9);
