@@ -117,14 +117,6 @@ export const shim = dlopen(library, {
   bs_hstrerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
 }).symbols;
 
-// Each thread starts the system's sockets for itself; a library that was built from another shim.h is not for this file.
-const VERSION = 1;
-const started = shim.bs_start();
-if (started !== VERSION) {
-  const why = started < 0 ? `the system's sockets do not start (error ${-started})` : "it is not of this version";
-  throw new Error(`berkeley-sockets cannot use ${library}: ${why}`);
-}
-
 /** The result of a call whose deadline passed (BS_TIMED_OUT). */
 export const TIMED_OUT = -0x10000;
 

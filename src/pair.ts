@@ -5,8 +5,6 @@
  * Any program of the machine can connect to a port of the loopback. So it is looked at who is at the other end of both
  * before anybody gets them, and a stranger is turned away (the pair of CVE-2024-3219 did not look).
  */
-import { mkdtempSync, rmdirSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
 import {
   AF_INET,
   AF_INET6,
@@ -98,8 +96,10 @@ function datagrams(open: () => Socket, address: AddressArgument<FamilyName>): [S
 }
 
 function unixStreams(open: () => Socket): [Socket, Socket] {
-  const folder = mkdtempSync(join(process.getBuiltinModule("node:os").tmpdir(), "socketpair-"));
-  const path = join(folder, "s");
+  // Not imported at the top: few programs need them.
+  const { mkdtempSync, rmdirSync, unlinkSync } = process.getBuiltinModule("node:fs");
+  const folder = mkdtempSync(`${process.getBuiltinModule("node:os").tmpdir()}/socketpair-`);
+  const path = `${folder}/s`;
   try {
     return streams(open, path, (client, conn) => isOfThisProcess(client) && isOfThisProcess(conn));
   } finally {
