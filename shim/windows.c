@@ -23,11 +23,10 @@ enum {
   SERVICE_CHARS = 128,
   CONTROL_BYTES = 1024, /* more than the control messages of any datagram */
   TEXT_CHARS = 512,
-  /* What Winsock has no number for, by the C runtime's. */
-  BS_ENOENT = 2,
-  BS_ENXIO = 6,
-  BS_ENODEV = 19,
 };
+
+/* What Winsock has no number for: the C runtime's. */
+enum { BS_EPERM = 1, BS_ENOENT = 2, BS_ENXIO = 6, BS_EEXIST = 17, BS_ENODEV = 19, BS_EPIPE = 32 };
 
 /* ---- What the compiler expects of a C library ---- */
 
@@ -59,6 +58,9 @@ __attribute__((no_builtin)) static size_t length_of(const char *text) {
 
 static SOCKET socket_of(int32_t fd) { return fd < 0 ? INVALID_SOCKET : (SOCKET)(uint32_t)fd; }
 
+/* Not the handle -1, which is this process. */
+static HANDLE handle_of(int32_t fd) { return fd < 0 ? NULL : (HANDLE)socket_of(fd); }
+
 /* The number of an error as the constants have it: some calls of Winsock leave one of the system below. */
 static int32_t number_of(DWORD error) {
   switch (error) {
@@ -88,9 +90,10 @@ static int32_t number_of(DWORD error) {
 
 /* The negative result for `error` of a call on `fd`. */
 static int32_t negative(int32_t fd, int error) {
+  if (fd < 0) return -WSAEBADF;
   /* To Winsock what is no handle at all is no socket either. */
   DWORD flags;
-  if (error == WSAENOTSOCK && (fd < 0 || !GetHandleInformation((HANDLE)socket_of(fd), &flags))) error = WSAEBADF;
+  if (error == WSAENOTSOCK && !GetHandleInformation(handle_of(fd), &flags)) error = WSAEBADF;
   int32_t number = number_of((DWORD)error);
   return number > 0 ? -number : -WSAEINVAL; /* a failure shall not look like a success */
 }
@@ -283,8 +286,10 @@ int32_t bs_connect(int32_t fd, const void *name, int32_t name_length, double tim
 int32_t bs_shutdown(int32_t fd, int32_t how) { return result(fd, shutdown(socket_of(fd), how)); }
 
 int32_t bs_close(int32_t fd) {
-  /* A reset connection is closed all the same. */
   int32_t r = result(fd, closesocket(socket_of(fd)));
+  /* A socket that lingers and is non-blocking stays open. On the other systems it lingers all the same. */
+  if (r == -WSAEWOULDBLOCK && bs_set_blocking(fd, 1) == 0) r = result(fd, closesocket(socket_of(fd)));
+  /* A reset connection is closed all the same. */
   return r == -WSAECONNRESET ? 0 : r;
 }
 
@@ -329,13 +334,13 @@ static int32_t handled(int32_t fd, BOOL done, int32_t r) { return done ? r : neg
 
 int32_t bs_get_inheritable(int32_t fd) {
   DWORD flags = 0;
-  BOOL done = GetHandleInformation((HANDLE)socket_of(fd), &flags);
+  BOOL done = GetHandleInformation(handle_of(fd), &flags);
   return handled(fd, done, flags & HANDLE_FLAG_INHERIT ? 1 : 0);
 }
 
 int32_t bs_set_inheritable(int32_t fd, int32_t inheritable) {
   DWORD flag = inheritable ? HANDLE_FLAG_INHERIT : 0;
-  return handled(fd, SetHandleInformation((HANDLE)socket_of(fd), HANDLE_FLAG_INHERIT, flag), 0);
+  return handled(fd, SetHandleInformation(handle_of(fd), HANDLE_FLAG_INHERIT, flag), 0);
 }
 
 int32_t bs_getsockname(int32_t fd, struct bs_io *io) {
@@ -384,8 +389,11 @@ int32_t bs_ioctl_int(int32_t fd, uint32_t request, int32_t value) {
 }
 
 int32_t bs_ioctl(int32_t fd, uint32_t request, void *argument, int32_t length) {
-  DWORD written = 0, n = (DWORD)length;
-  if (WSAIoctl(socket_of(fd), request, argument, n, argument, n, &written, NULL, NULL) < 0) return failed(fd);
+  DWORD written = 0, n = (DWORD)length, in = request & IOC_IN ? n : 0;
+  void *given = in ? argument : NULL;
+  /* What only tells gets nothing. The other way the numbers cannot be trusted: SIO_GET_TX_TIMESTAMP, say, is none of
+   * IOC_OUT. */
+  if (WSAIoctl(socket_of(fd), request, given, in, argument, n, &written, NULL, NULL) < 0) return failed(fd);
   return (int32_t)written;
 }
 
@@ -909,7 +917,7 @@ int32_t bs_inet_ntop(int32_t version, const void *address, void *out, uint64_t l
 
 /* ---- Texts of errors ---- */
 
-static int32_t put_error(const char *text, void *out, uint64_t length) {
+static int32_t put_ascii(const char *text, void *out, uint64_t length) {
   size_t n = length_of(text);
   if (n > length) n = (size_t)length;
   memcpy(out, text, n);
@@ -917,15 +925,20 @@ static int32_t put_error(const char *text, void *out, uint64_t length) {
 }
 
 int32_t bs_strerror(int32_t error, void *out, uint64_t length) {
-  /* These the system would take for its own, of another meaning. */
-  if (error == BS_ENXIO) return put_error("No such device or address", out, length);
-  if (error == BS_ENODEV) return put_error("No such device", out, length);
+  /* These numbers of the C runtime mean something else to the system. (2 is the same to both.) */
+  switch (error) {
+  case BS_EPERM: return put_ascii("Operation not permitted", out, length);
+  case BS_ENXIO: return put_ascii("No such device or address", out, length);
+  case BS_EEXIST: return put_ascii("File exists", out, length);
+  case BS_ENODEV: return put_ascii("No such device", out, length);
+  case BS_EPIPE: return put_ascii("Broken pipe", out, length);
+  }
   WCHAR text[TEXT_CHARS];
   DWORD flags = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS;
   int chars = (int)FormatMessageW(flags, NULL, (DWORD)error, 0, text, TEXT_CHARS, NULL);
   /* It comes as a line, with a full stop. */
   while (chars > 0 && (text[chars - 1] <= ' ' || text[chars - 1] == '.')) chars--;
-  return chars ? put_text(text, chars, out, length) : put_error("Unknown error", out, length);
+  return chars ? put_text(text, chars, out, length) : put_ascii("Unknown error", out, length);
 }
 
 /* The resolver's numbers are Winsock's. */

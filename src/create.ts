@@ -42,7 +42,7 @@ import {
 import { closeDescriptors, descriptorsIn, list } from "./message.ts";
 import { getaddrinfo } from "./names.ts";
 import { io, ioWords, shim } from "./native.ts";
-import { defaultFamily, emulatedPair } from "./pair.ts";
+import { defaultPair, emulatedPair } from "./pair.ts";
 import { adopt, Socket } from "./socket.ts";
 
 /**
@@ -82,7 +82,8 @@ export function socketpair<Name extends FamilyName>(
 ): [Socket<Name>, Socket<Name>];
 export function socketpair(family: number, type?: number, proto?: number): [Socket, Socket];
 export function socketpair(family?: number, type?: number, proto?: number): [Socket, Socket] {
-  const f = arguments.length > 0 ? integer(family, "family", 0) : isWindows ? defaultFamily() : AF_UNIX;
+  if (isWindows && arguments.length === 0) return defaultPair();
+  const f = arguments.length > 0 ? integer(family, "family", 0) : AF_UNIX;
   const t = arguments.length > 1 ? integer(type, "type", 0) : SOCK_STREAM;
   const p = arguments.length > 2 ? integer(proto, "proto") : 0;
   if (isWindows) return emulatedPair(f, t, p);

@@ -9,7 +9,6 @@ import {
   AF_INET,
   AF_INET6,
   AF_UNIX,
-  EAFNOSUPPORT,
   EOPNOTSUPP,
   SIO_AF_UNIX_GETPEERPID,
   SO_EXCLUSIVEADDRUSE,
@@ -19,7 +18,6 @@ import {
 } from "./constants.ts";
 import { BlockingIOError, invalid, OSError, systemError } from "./errors.ts";
 import type { AddressArgument, FamilyName } from "./families/index.ts";
-import { shim } from "./native.ts";
 import { getdefaulttimeout, Socket } from "./socket.ts";
 
 /** Seconds. Both ends are in this process: what takes that long will not happen at all. */
@@ -27,12 +25,14 @@ const LIMIT = 10;
 
 const loopback: Record<number, AddressArgument<FamilyName>> = { [AF_INET]: ["127.0.0.1", 0], [AF_INET6]: ["::1", 0] };
 
-/** What a pair is of where nobody says it: AF_UNIX, or AF_INET on a Windows without it. */
-export function defaultFamily(): number {
-  const fd = shim.bs_socket(AF_UNIX, SOCK_STREAM, 0);
-  if (fd === -EAFNOSUPPORT) return AF_INET;
-  if (fd >= 0) shim.bs_close(fd);
-  return AF_UNIX;
+/** The pair that one gets without saying which: of AF_UNIX, and of AF_INET where that cannot be had. */
+export function defaultPair(): [Socket, Socket] {
+  try {
+    return emulatedPair(AF_UNIX, SOCK_STREAM, 0);
+  } catch {
+    // An older Windows, or a folder for temporary files that takes no sockets.
+    return emulatedPair(AF_INET, SOCK_STREAM, 0);
+  }
 }
 
 /**
@@ -65,15 +65,28 @@ function streams(
   client.connect(listener.getsockname());
   // Those who were faster wait before our own end; none of them can keep it from its turn.
   for (;;) {
-    const [conn] = listener.accept();
-    if (!areOurs(client, conn)) {
-      conn.close();
-      continue;
+    const conn = nextOf(listener);
+    if (conn === null) continue;
+    let isOurs = false;
+    try {
+      isOurs = areOurs(client, conn);
+    } finally {
+      if (!isOurs) conn.close();
     }
-    stack.use(conn);
+    if (!isOurs) continue;
     client.settimeout(getdefaulttimeout());
     stack.move();
     return [client, conn];
+  }
+}
+
+/** The next who connected; null where he is gone already. */
+function nextOf(listener: Socket): Socket | null {
+  try {
+    return listener.accept()[0];
+  } catch (error) {
+    if (error instanceof OSError && ["ECONNABORTED", "ECONNRESET", "ENOTCONN"].includes(error.code)) return null;
+    throw error;
   }
 }
 
@@ -101,7 +114,7 @@ function unixStreams(open: () => Socket): [Socket, Socket] {
   const folder = mkdtempSync(`${process.getBuiltinModule("node:os").tmpdir()}/socketpair-`);
   const path = `${folder}/s`;
   try {
-    return streams(open, path, (client, conn) => isOfThisProcess(client) && isOfThisProcess(conn));
+    return streams(open, path, (client, conn) => peerOf(client) === process.pid && isOfThisProcess(conn));
   } finally {
     quietly(() => unlinkSync(path));
     quietly(() => rmdirSync(folder));
@@ -125,16 +138,21 @@ function areConnected(a: Socket, b: Socket): boolean {
   }
 }
 
-/** Whether the peer of an AF_UNIX connection is this process. */
-function isOfThisProcess(sock: Socket): boolean {
+/** The process at the other end of an AF_UNIX connection. */
+function peerOf(sock: Socket): number {
   const pid = new Uint32Array(1);
+  sock.ioctl(SIO_AF_UNIX_GETPEERPID, pid);
+  return pid[0]!;
+}
+
+/** Whether who connected by AF_UNIX is this process. */
+function isOfThisProcess(conn: Socket): boolean {
   try {
-    sock.ioctl(SIO_AF_UNIX_GETPEERPID, pid);
+    return peerOf(conn) === process.pid;
   } catch (error) {
-    if (error instanceof OSError) return false;
+    if (error instanceof OSError) return false; // a stranger, and gone already
     throw error;
   }
-  return pid[0] === process.pid;
 }
 
 /** Throws away what a socket has received. */

@@ -800,9 +800,10 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @param buffers - The pieces of the data.
    * @param options - `op` (`ALG_OP_*`), `iv`, `assoclen`, `flags`.
    * @returns How many bytes of data the system took.
-   * @throws OSError (EOPNOTSUPP) where the socket's family is another.
+   * @throws OSError (EOPNOTSUPP) where the socket's family is another; TypeError on other platforms.
    */
   sendmsgAfalg(buffers: Iterable<BytesLike>, options: AfalgOptions): number {
+    if (AF_ALG === undefined) throw lacking("sendmsgAfalg", "on Linux only");
     const { ancdata, flags } = afalgMessage(options);
     if (this.#family !== AF_ALG) throw systemError("sendmsg", -EOPNOTSUPP);
     return this.sendmsg(buffers, ancdata, flags);
