@@ -298,7 +298,7 @@ export const byHand: readonly ByHand[] = [
   {
     source: "Microsoft, Universal C Runtime, errno.h: what Winsock has no code for",
     platforms: ["win32"],
-    values: { ENOENT: 2, ENXIO: 6, ENODEV: 19 },
+    values: { EPERM: 1, ENOENT: 2, ENXIO: 6, EEXIST: 17, ENODEV: 19, EPIPE: 32 },
   },
   {
     source: "Microsoft, Windows SDK, ws2def.h",

@@ -2293,8 +2293,8 @@ export const EDOTDOT: number = /* @__PURE__ */ pick(73);
 /** Error number: disk quota exceeded. See errno(3). */
 export const EDQUOT: number = /* @__PURE__ */ pick(122, 69, 10069, 69, 69);
 
-/** Error number: exists already. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EEXIST: number = /* @__PURE__ */ pick(17, 17, undefined, 17, 17);
+/** Error number: exists already. See errno(3). */
+export const EEXIST: number = 17;
 
 /** Error number: bad address in memory. See errno(3). */
 export const EFAULT: number = /* @__PURE__ */ pick(14, 14, 10014, 14, 14);
@@ -2533,14 +2533,14 @@ export const EOVERFLOW: number = /* @__PURE__ */ pick(75, 84, undefined, 84, 84)
 /** Error number: the owner died. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
 export const EOWNERDEAD: number = /* @__PURE__ */ pick(130, 105, undefined, 96, 97);
 
-/** Error number: not permitted. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EPERM: number = /* @__PURE__ */ pick(1, 1, undefined, 1, 1);
+/** Error number: not permitted. See errno(3). */
+export const EPERM: number = 1;
 
 /** Error number: protocol family not supported. See errno(3). */
 export const EPFNOSUPPORT: number = /* @__PURE__ */ pick(96, 46, 10046, 46, 46);
 
-/** Error number: the peer closed its receiving half. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EPIPE: number = /* @__PURE__ */ pick(32, 32, undefined, 32, 32);
+/** Error number: the peer closed its receiving half. See errno(3). */
+export const EPIPE: number = 32;
 
 /** Error number. See errno(3). macOS, Windows, FreeBSD, NetBSD only. */
 export const EPROCLIM: number = /* @__PURE__ */ pick(undefined, 67, 10067, 67, 67);
