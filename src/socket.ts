@@ -349,7 +349,10 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     return info;
   }
 
-  /** The descriptor; -1 once the socket and all its files are closed. It remains the socket's. */
+  /**
+   * The descriptor; -1 once the socket and all its files are closed. It remains the socket's. On Windows it is a `SOCKET`,
+   * which `node:fs` does not know.
+   */
   fileno(): number {
     return this.#handle.fd;
   }
@@ -379,7 +382,11 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     return this.#address();
   }
 
-  /** The socket's own address; see getsockname(2). */
+  /**
+   * The socket's own address; see getsockname(2).
+   *
+   * @throws OSError: EBADF; EINVAL on Windows, where the socket has none yet.
+   */
   getsockname(): AddressOf<Name> {
     const r = shim.bs_getsockname(this.#handle.fd, io);
     if (r < 0) throw systemError("getsockname", r);
@@ -813,7 +820,8 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * Sends a file's bytes on a stream; see sendfile(2). Files that are not regular are read and sent.
    *
    * @param file - A path, a `Bun.file` of one, a `FileHandle` of `node:fs/promises`, or a descriptor. The position of the
-   *   last two is behind what was sent afterwards, even after an error.
+   *   last two is behind what was sent afterwards, even after an error; on Windows, where it cannot be set from here, that
+   *   of a regular file stays where it was.
    * @param offset - The file's first byte to send.
    * @param count - How many bytes; `null` is all until the end.
    * @returns How many bytes were sent.
