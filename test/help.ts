@@ -18,6 +18,7 @@ import {
   AF_UNIX,
   createServer,
   OSError,
+  SCM_RIGHTS,
   SO_RCVTIMEO,
   SO_SNDTIMEO,
   SO_TYPE,
@@ -41,6 +42,8 @@ export const hasUnix = works(() => new Socket(AF_UNIX, SOCK_STREAM));
 export const hasUnixDatagrams = works(() => new Socket(AF_UNIX, SOCK_DGRAM));
 const library = join(import.meta.dir, "..", "src", "index.ts");
 
+/** Whether descriptors can be sent to another process by a message. */
+export const passesDescriptors = SCM_RIGHTS !== undefined;
 /** Whether `bun check` works: under Wine it reads no file. */
 export const hasTypeChecker = !isWindows || Bun.spawnSync([process.execPath, "check", import.meta.path]).success;
 
