@@ -4,7 +4,7 @@
 export const platforms = ["linux", "darwin", "win32", "freebsd", "netbsd"] as const;
 export type Platform = (typeof platforms)[number];
 
-/** Options that the headers of Windows have, and builds before these have not: as CPython, Modules/socketmodule.c, has it. */
+/** Options that the headers of Windows have, and builds before these have not: as in CPython, Modules/socketmodule.c. */
 export const windowsBuilds: Readonly<Record<string, number>> = {
   TCP_FASTOPEN: 14393,
   TCP_KEEPCNT: 15063,

@@ -17,9 +17,9 @@
 
 /* No function's locals fill a page: more would need the C runtime's stack probe. */
 enum {
-  SLICES_MAX = 1024,  /* as elsewhere; Winsock has no limit of its own */
-  SLICES_FEW = 16,    /* more of them lie on the heap */
-  NAME_CHARS = 512,   /* a name of DNS has 255 characters at most, an interface's 256 */
+  SLICES_MAX = 1024, /* as elsewhere; Winsock has no limit of its own */
+  SLICES_FEW = 16,   /* more of them lie on the heap */
+  NAME_CHARS = 512,  /* a name of DNS has 255 characters at most, an interface's 256 */
   SERVICE_CHARS = 128,
   CONTROL_BYTES = 1024, /* more than the control messages of any datagram */
   TEXT_CHARS = 512,
@@ -84,7 +84,8 @@ static int32_t number_of(DWORD error) {
   case ERROR_NETWORK_UNREACHABLE: return WSAENETUNREACH;
   case ERROR_HOST_UNREACHABLE: return WSAEHOSTUNREACH;
   case ERROR_CONNECTION_ABORTED: return WSAECONNABORTED;
-  default: return (int32_t)error;
+  /* A failure shall not look like a success. */
+  default: return error > 0 && error <= INT32_MAX ? (int32_t)error : WSAEINVAL;
   }
 }
 
@@ -94,8 +95,7 @@ static int32_t negative(int32_t fd, int error) {
   /* To Winsock what is no handle at all is no socket either. */
   DWORD flags;
   if (error == WSAENOTSOCK && !GetHandleInformation(handle_of(fd), &flags)) error = WSAEBADF;
-  int32_t number = number_of((DWORD)error);
-  return number > 0 ? -number : -WSAEINVAL; /* a failure shall not look like a success */
+  return -number_of((DWORD)error);
 }
 
 /* The negative result for the call on `fd` that just failed. */
@@ -863,8 +863,10 @@ static const char *ipv4_number(const char *text, int generous, uint32_t *value) 
   }
   const char *first = p;
   for (;; p++) {
-    char lower = *p | 0x20;
-    uint32_t digit = *p >= '0' && *p <= '9' ? (uint32_t)(*p - '0') : lower >= 'a' && lower <= 'f' ? (uint32_t)(lower - 'a' + 10) : 99;
+    char letter = *p | 0x20;
+    uint32_t digit = UINT32_MAX;
+    if (*p >= '0' && *p <= '9') digit = (uint32_t)(*p - '0');
+    else if (letter >= 'a' && letter <= 'f') digit = (uint32_t)(letter - 'a' + 10);
     if (digit >= base) break;
     number = number * base + digit;
     if (number > (generous ? 0xffffffff : 255)) return NULL;
@@ -911,8 +913,8 @@ int32_t bs_inet_pton(int32_t version, const char *text, void *address) {
 }
 
 int32_t bs_inet_ntop(int32_t version, const void *address, void *out, uint64_t length) {
-  if (!inet_ntop(version == 4 ? AF_INET : AF_INET6, address, out, (size_t)length)) return -number_of((DWORD)WSAGetLastError());
-  return (int32_t)length_of(out);
+  const char *text = inet_ntop(version == 4 ? AF_INET : AF_INET6, address, out, (size_t)length);
+  return text ? (int32_t)length_of(text) : -number_of((DWORD)WSAGetLastError());
 }
 
 /* ---- Texts of errors ---- */
