@@ -111,8 +111,9 @@ function datagrams(open: () => Socket, address: AddressArgument<FamilyName>): [S
 function unixStreams(open: () => Socket): [Socket, Socket] {
   // Not imported at the top: few programs need them.
   const { mkdtempSync, rmdirSync, unlinkSync } = process.getBuiltinModule("node:fs");
-  const folder = mkdtempSync(`${process.getBuiltinModule("node:os").tmpdir()}/socketpair-`);
-  const path = `${folder}/s`;
+  const { join } = process.getBuiltinModule("node:path");
+  const folder = mkdtempSync(join(process.getBuiltinModule("node:os").tmpdir(), "socketpair-"));
+  const path = join(folder, "s");
   try {
     return streams(open, path, (client, conn) => peerOf(client) === process.pid && isOfThisProcess(conn));
   } finally {

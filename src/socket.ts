@@ -405,7 +405,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   getsockopt(level: number, option: number, buflen: number): Buffer;
   getsockopt(level: number, option: number, buflen?: number): number | Buffer {
     const l = integer(level, "level");
-    if (l === IPPROTO_TCP && option === QUICK_ACK) return this.#quickAck;
+    if (l === IPPROTO_TCP && option === QUICK_ACK && buflen === undefined) return this.#getQuickAck();
     const o = integer(option, "option");
     const size = buflen === undefined ? 0 : integer(buflen, "buflen", 0);
     if (size === 0) {
@@ -446,6 +446,11 @@ export class Socket<out Name extends FamilyName = FamilyName> {
       r = shim.bs_setsockopt(this.#handle.fd, l, o, data, data);
     }
     if (r < 0) throw systemError("setsockopt", r);
+  }
+
+  #getQuickAck(): number {
+    if (this.#handle.fd < 0) throw systemError("getsockopt", -EBADF);
+    return this.#quickAck;
   }
 
   /** TCP_QUICKACK on Windows: a request of {@link ioctl}, whose number the constant is, as CPython has it. */
