@@ -150,7 +150,7 @@ export function testSnippets(snippets: Snippet[]): void {
     60_000,
   );
 
-  needs("type checker", hasTypeChecker)(
+  needs("type checker", hasTypeChecker())(
     "all of them type-check",
     () => {
       using consumer = new Consumer();

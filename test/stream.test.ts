@@ -31,15 +31,20 @@ import {
   codeOf,
   expectTimeout,
   fill,
+  hasUnix,
   isLinux,
-  type Net,
+  isWindows,
   needs,
+  type Net,
   peer,
   python,
   pythonPeer,
   receiveAll,
+  resetting,
   Sockets,
+  tellsResets,
   thrown,
+  waitsForAll,
 } from "./help.ts";
 
 const linux = needs("Linux", isLinux);
@@ -69,25 +74,30 @@ test("what is received is a Buffer of its own, as large as what came", () => {
   expect(Buffer.isBuffer(first)).toBe(true);
 });
 
-test.each([10, 1000, 1001, 5000, 70_000, 2_000_000])("receives of %p bytes share no memory", async (size) => {
-  using own = new Sockets();
-  const [a, b] = own.pair();
-  using sender = peer(
-    (net, length) => {
-      const sock = net.given[0]!;
-      for (const letter of "abc") sock.sendall(letter.repeat(length));
-    },
-    [size],
-    [b],
-  );
-  bounded(a).settimeout(null);
-  const got = Array.from("abc", () => a.recv(size, MSG_WAITALL));
-  for (const [i, letter] of [..."abc"].entries()) {
-    expect(got[i]!.equals(Buffer.alloc(size, letter))).toBe(true);
-    got[i]!.fill("-");
-  }
-  await sender.output();
-});
+const waiting = needs("MSG_WAITALL that waits", waitsForAll());
+const resets = needs("error for a reset connection", tellsResets());
+
+for (const size of [10, 1000, 1001, 5000, 70_000, 2_000_000]) {
+  waiting(`receives of ${size} bytes share no memory`, async () => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    using sender = peer(
+      (net, length) => {
+        const sock = net.given[0]!;
+        for (const letter of "abc") sock.sendall(letter.repeat(length));
+      },
+      [size],
+      [b],
+    );
+    bounded(a).settimeout(null);
+    const got = Array.from("abc", () => a.recv(size, MSG_WAITALL));
+    for (const [i, letter] of [..."abc"].entries()) {
+      expect(got[i]!.equals(Buffer.alloc(size, letter))).toBe(true);
+      got[i]!.fill("-");
+    }
+    await sender.output();
+  });
+}
 
 test.each(["a string, in UTF-8: ü", new Uint8Array([1, 2]), new DataView(new ArrayBuffer(3)), new ArrayBuffer(4)])(
   "%p can be sent",
@@ -140,7 +150,7 @@ test("recvfrom on a stream tells no address", () => {
   expect(address as unknown).toBeNull();
 });
 
-test("a megabyte and more is received whole where it is there", async () => {
+waiting("a megabyte and more is received whole where it is there", async () => {
   using own = new Sockets();
   const [a, b] = own.pair();
   using sender = peer((net) => net.given[0]!.sendall(Buffer.alloc(3_000_000, "abc")), [], [b]);
@@ -168,6 +178,7 @@ test("shutdown for reading ends what is read", () => {
   using own = new Sockets();
   const [a, b] = own.pair();
   a.shutdown(SHUT_RD);
+  if (isWindows) return expect(codeOf(() => a.recv(1))).toBe("ESHUTDOWN");
   expect(a.recv(1).length).toBe(0);
   expect(codeOf(() => b.send("x"))).toBe("EPIPE");
 });
@@ -182,6 +193,12 @@ test("writing to a connection that is gone is EPIPE, and no signal kills the pro
   const [a, b] = own.pair();
   b.close();
   for (const call of [() => a.send("x"), () => a.sendall("x"), () => a.sendmsg(["x", "y"])]) {
+    if (isWindows) {
+      // TCP learns of it when the first bytes are answered; Windows calls it a reset, or an abort.
+      for (let i = 0; i < 100 && codeOf(call).startsWith("nothing"); i++) Bun.sleepSync(1);
+      expect(codeOf(call)).toMatch(/^ECONN(RESET|ABORTED)$/);
+      continue;
+    }
     const error = thrown(call);
     expect(error).toBeInstanceOf(BrokenPipeError);
     expect(error.code).toBe("EPIPE");
@@ -215,22 +232,23 @@ linux("even where SIGPIPE would kill the process, no call raises it", async () =
   expect(await fragile.output()).toBe("EPIPE EPIPE EPIPE EISCONN");
 });
 
-test("SO_LINGER of 0 seconds makes close a reset", () => {
+resets("SO_LINGER of 0 seconds makes close a reset", () => {
   using own = new Sockets();
   const [a, b] = own.tcp();
-  b.setsockopt(SOL_SOCKET, SO_LINGER, new Int32Array([1, 0]));
+  b.setsockopt(SOL_SOCKET, SO_LINGER, resetting);
   b.close();
   const error = thrown(() => a.recv(10));
   expect(error).toBeInstanceOf(ConnectionResetError);
   expect(error).toMatchObject({ code: "ECONNRESET", syscall: "recv" });
-  expect(codeOf(() => a.send("x"))).toBe("EPIPE");
+  expect(codeOf(() => a.send("x"))).toMatch(isWindows ? /^ECONN(RESET|ABORTED)$/ : "EPIPE");
 });
 
-test("closing with unread data resets the connection too, and SO_ERROR tells it once", () => {
+resets("closing with unread data resets the connection too, and SO_ERROR tells it once", () => {
   using own = new Sockets();
   const [a, b] = own.tcp();
   a.sendall("never read");
   b.close();
+  if (isWindows) return expect(codeOf(() => a.recv(1))).toBe("ECONNRESET"); // and SO_ERROR does not tell
   expect(Bun.inspect(a.getsockopt(SOL_SOCKET, SO_ERROR))).not.toBe("0");
   expect(a.getsockopt(SOL_SOCKET, SO_ERROR)).toBe(0);
 });
@@ -238,8 +256,10 @@ test("closing with unread data resets the connection too, and SO_ERROR tells it 
 test("a socket that is not connected cannot send or receive", () => {
   using sock = new Socket(AF_INET, SOCK_STREAM);
   expect(codeOf(() => sock.recv(1))).toBe("ENOTCONN");
-  expect(codeOf(() => sock.send("x"))).toBe(isLinux ? "EPIPE" : "ENOTCONN");
+  // ECONNRESET is Wine's.
+  expect(codeOf(() => sock.send("x"))).toMatch(isLinux ? "EPIPE" : isWindows ? /^(ENOTCONN|ECONNRESET)$/ : "ENOTCONN");
   expect(codeOf(() => sock.getpeername())).toBe("ENOTCONN");
+  if (!hasUnix) return;
   using unix = new Socket(AF_UNIX, SOCK_STREAM);
   expect(codeOf(() => unix.send("x"))).toBe("ENOTCONN");
 });
@@ -255,7 +275,7 @@ test("MSG_PEEK leaves the data for the next call", () => {
   expect(codeOf(() => b.recv(1, MSG_PEEK))).toBe("EAGAIN");
 });
 
-test("MSG_WAITALL waits for all that was asked for, or the end", async () => {
+waiting("MSG_WAITALL waits for all that was asked for, or the end", async () => {
   using own = new Sockets();
   const [a, b] = own.tcp();
   const dribble = async (net: Net) => {
@@ -275,7 +295,7 @@ test("MSG_WAITALL waits for all that was asked for, or the end", async () => {
   await sender.output();
 });
 
-test("MSG_DONTWAIT does not wait, on a blocking socket", () => {
+needs("MSG_DONTWAIT", MSG_DONTWAIT !== undefined)("MSG_DONTWAIT does not wait, on a blocking socket", () => {
   using own = new Sockets();
   const [a, b] = own.pair();
   bounded(a).settimeout(null);
@@ -301,7 +321,7 @@ linux("MSG_TRUNC on TCP throws data away: it is counted, and never seen", () => 
   expect(b.recv(100).toString()).toBe("456789");
 });
 
-test("a sender with small buffers is told how much was taken", () => {
+needs("buffers that bound what is sent", !isWindows)("a sender with small buffers is told how much was taken", () => {
   using own = new Sockets();
   const [a, b] = own.pair();
   a.setsockopt(SOL_SOCKET, SO_SNDBUF, 4096);
@@ -351,7 +371,9 @@ test("sendall sends all through small buffers, to a reader in another process", 
 test("urgent data comes out of band, by MSG_OOB", () => {
   using own = new Sockets();
   const [a, b] = own.tcp();
-  expect(codeOf(() => b.recv(1, MSG_OOB))).toBe("EINVAL");
+  b.settimeout(0.1);
+  expect(codeOf(() => b.recv(1, MSG_OOB))).toBe(isWindows ? "ETIMEDOUT" : "EINVAL"); // Windows waits for some
+  b.settimeout(5);
   a.sendall("before");
   a.send("!", MSG_OOB);
   a.sendall("after");
@@ -369,14 +391,19 @@ test("SO_OOBINLINE leaves urgent data in the stream, SIOCATMARK tells where", ()
     b.ioctl(SIOCATMARK, answer);
     return answer[0]!;
   };
+  const expectMark = (expected: number): void => {
+    if (isWindows)
+      expect([0, 1]).toContain(atMark()); // Wine says 1 wherever one is
+    else expect(atMark()).toBe(expected);
+  };
   a.sendall("ab");
   a.send("!", MSG_OOB);
   expect(b.recv(1).toString()).toBe("a");
-  expect(atMark()).toBe(0);
+  expectMark(0);
   expect(b.recv(100).toString()).toBe("b");
-  expect(atMark()).toBe(1);
+  expectMark(1);
   expect(b.recv(100).toString()).toBe("!");
-  expect(atMark()).toBe(0);
+  expectMark(0);
 });
 
 needs("python3", python !== null)("urgent data of another program", async () => {
@@ -394,7 +421,7 @@ test("FIONREAD tells how much can be read", () => {
   a.sendall("12345");
   b.recv(1, MSG_PEEK);
   const size = new Int32Array(1);
-  expect(b.ioctl(FIONREAD, size)).toBe(0);
+  expect(b.ioctl(FIONREAD, size)).toBe(isWindows ? 4 : 0); // there it is how much was written
   expect(size[0]).toBe(5);
 });
 

@@ -37,7 +37,7 @@ type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 
 /** Does not compile where the two types differ. */
 function same<A, B>(_same: Same<A, B>): void {}
 
-needs("type checker", hasTypeChecker)("the type checker has nothing to say of this file", () => {
+needs("type checker", hasTypeChecker())("the type checker has nothing to say of this file", () => {
   const child = Bun.spawnSync([process.execPath, "check", import.meta.path]);
   expect(child.stdout.toString()).toBe("");
   expect(child.exitCode).toBe(0);
