@@ -71,12 +71,22 @@ export function waitsForAll(): boolean {
   return elapsed(() => codeOf(() => b.recv(2, MSG_WAITALL))) > 50;
 }
 
+type Body<Args extends unknown[]> = (...args: Args) => void | Promise<unknown>;
+
+/** `test` and `test.each`. */
+interface Test {
+  (name: string, body: Body<[]>, timeout?: number): void;
+  each<Row>(
+    rows: readonly Row[],
+  ): (name: string, body: Body<Row extends readonly unknown[] ? [...Row] : [Row]>, timeout?: number) => void;
+}
+
 /** `test`, or a skipped test that names what the machine lacks. */
-export function needs(
-  what: string,
-  have: boolean,
-): (name: string, body: () => void | Promise<unknown>, timeout?: number) => void {
-  return have ? test : (name, body) => test.skip(`${name} (no ${what} here)`, body);
+export function needs(what: string, have: boolean): Test {
+  if (have) return test as Test;
+  const skip: Test = (name, body) => test.skip(`${name} (no ${what} here)`, body);
+  skip.each = (rows) => (name, body) => test.skip.each([...rows])(`${name} (no ${what} here)`, body as never);
+  return skip;
 }
 
 /** Whether the system lets a socket be made. */

@@ -77,27 +77,25 @@ test("what is received is a Buffer of its own, as large as what came", () => {
 const waiting = needs("MSG_WAITALL that waits", waitsForAll());
 const resets = needs("error for a reset connection", tellsResets());
 
-for (const size of [10, 1000, 1001, 5000, 70_000, 2_000_000]) {
-  waiting(`receives of ${size} bytes share no memory`, async () => {
-    using own = new Sockets();
-    const [a, b] = own.pair();
-    using sender = peer(
-      (net, length) => {
-        const sock = net.given[0]!;
-        for (const letter of "abc") sock.sendall(letter.repeat(length));
-      },
-      [size],
-      [b],
-    );
-    bounded(a).settimeout(null);
-    const got = Array.from("abc", () => a.recv(size, MSG_WAITALL));
-    for (const [i, letter] of [..."abc"].entries()) {
-      expect(got[i]!.equals(Buffer.alloc(size, letter))).toBe(true);
-      got[i]!.fill("-");
-    }
-    await sender.output();
-  });
-}
+waiting.each([10, 1000, 1001, 5000, 70_000, 2_000_000])("receives of %p bytes share no memory", async (size) => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  using sender = peer(
+    (net, length) => {
+      const sock = net.given[0]!;
+      for (const letter of "abc") sock.sendall(letter.repeat(length));
+    },
+    [size],
+    [b],
+  );
+  bounded(a).settimeout(null);
+  const got = Array.from("abc", () => a.recv(size, MSG_WAITALL));
+  for (const [i, letter] of [..."abc"].entries()) {
+    expect(got[i]!.equals(Buffer.alloc(size, letter))).toBe(true);
+    got[i]!.fill("-");
+  }
+  await sender.output();
+});
 
 test.each(["a string, in UTF-8: ü", new Uint8Array([1, 2]), new DataView(new ArrayBuffer(3)), new ArrayBuffer(4)])(
   "%p can be sent",
