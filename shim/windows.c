@@ -370,16 +370,21 @@ int32_t bs_getsockopt(int32_t fd, int32_t level, int32_t option, void *value, ui
   return n > room ? room : n;
 }
 
+static int32_t set_option(int32_t fd, int32_t level, int32_t option, const void *value, int length) {
+  if (fd < 0) return -WSAEBADF; /* an option that does nothing (SO_DEBUG) may be set on what is no socket */
+  return result(fd, setsockopt(socket_of(fd), level, option, value, length));
+}
+
 int32_t bs_setsockopt_int(int32_t fd, int32_t level, int32_t option, int32_t value) {
-  return result(fd, setsockopt(socket_of(fd), level, option, (char *)&value, sizeof value));
+  return set_option(fd, level, option, &value, sizeof value);
 }
 
 int32_t bs_setsockopt(int32_t fd, int32_t level, int32_t option, const void *value, uint64_t length) {
-  return result(fd, setsockopt(socket_of(fd), level, option, value, clamp(length)));
+  return set_option(fd, level, option, value, clamp(length));
 }
 
 int32_t bs_setsockopt_null(int32_t fd, int32_t level, int32_t option, int32_t length) {
-  return result(fd, setsockopt(socket_of(fd), level, option, NULL, length));
+  return set_option(fd, level, option, NULL, length);
 }
 
 int32_t bs_ioctl_int(int32_t fd, uint32_t request, int32_t value) {
