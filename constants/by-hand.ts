@@ -4,6 +4,14 @@
 export const platforms = ["linux", "darwin", "win32", "freebsd", "netbsd"] as const;
 export type Platform = (typeof platforms)[number];
 
+/** Options that the headers of Windows have, and builds before these have not: as in CPython, Modules/socketmodule.c. */
+export const windowsBuilds: Readonly<Record<string, number>> = {
+  TCP_FASTOPEN: 14393,
+  TCP_KEEPCNT: 15063,
+  TCP_KEEPIDLE: 16299,
+  TCP_KEEPINTVL: 16299,
+};
+
 /** What C calls by another name on a platform: our name, then C's. Null where C means something else by our name. */
 export const spelledOtherwise: Partial<Record<Platform, Readonly<Record<string, string | null>>>> = {
   linux: Object.fromEntries(
@@ -286,6 +294,11 @@ export const byHand: readonly ByHand[] = [
       ND_NEIGHBOR_ADVERT: 136,
       ND_REDIRECT: 137,
     },
+  },
+  {
+    source: "Microsoft, Universal C Runtime, errno.h: what Winsock has no code for",
+    platforms: ["win32"],
+    values: { EPERM: 1, ENOENT: 2, ENXIO: 6, EEXIST: 17, ENODEV: 19, EPIPE: 32 },
   },
   {
     source: "Microsoft, Windows SDK, ws2def.h",

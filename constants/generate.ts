@@ -9,7 +9,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { byHand, type Platform, platforms, spelledOtherwise } from "./by-hand.ts";
+import { byHand, type Platform, platforms, spelledOtherwise, windowsBuilds } from "./by-hand.ts";
 import { units } from "./headers.ts";
 
 type Value = number | string | undefined;
@@ -196,6 +196,7 @@ function writeConstant({ label, see }: Group, { name, description, values }: Con
     `${label}${description ? `: ${description}` : ""}.`,
     description.includes("See ") ? "" : `See ${see}.`,
     everywhere ? "" : have.length === 0 ? "No platform here has it." : `${have.join(", ")} only.`,
+    name in windowsBuilds ? `On Windows from build ${windowsBuilds[name]} on.` : "",
   ];
   const type =
     name.startsWith("AF_") && label === "Address family"
@@ -203,7 +204,8 @@ function writeConstant({ label, see }: Group, { name, description, values }: Con
       : typeof (values.find((value) => value !== undefined) ?? 0);
   const value = choice(values);
   const branded = type.startsWith("Family") && value !== "none" ? `(${value}) as ${type}` : value;
-  return `/** ${doc.filter(Boolean).join(" ")} */\nexport const ${name}: ${type} = ${branded};`;
+  const lacking = name in windowsBuilds ? `/* @__PURE__ */ windowsBefore(${windowsBuilds[name]}) ? none : ` : "";
+  return `/** ${doc.filter(Boolean).join(" ")} */\nexport const ${name}: ${type} = ${lacking}${branded};`;
 }
 
 // Where names share a value on some platform, the one that is found by value: CPython's choice where it makes one.
@@ -269,6 +271,11 @@ export type ConstantMap<Name extends string> = { readonly [name in Name]: number
 };
 
 ${columns}
+// Whether this is a Windows of an older build: it lacks some options that its headers have.
+const windowsBefore = (build: number): boolean =>
+  process.platform === "win32" &&
+  Number(/^10\\.0\\.(\\d+)/.exec(process.getBuiltinModule("node:os").release())?.[1]) < build;
+
 // The first of several names of one value is the one that is found by value.
 function enumerate<Name extends string>(constants: Record<Name, number>): ConstantMap<Name> {
   const map: Record<string | number, string | number> = {};

@@ -4,11 +4,13 @@
  *
  *   bun examples/pass-fd.ts serve <path>      listens at a path of the file system
  *   bun examples/pass-fd.ts get <path>        gets the memory, reads it, writes a line into it
+ *
+ * Not on Windows, where no message carries descriptors.
  */
 import { closeSync, existsSync, ftruncateSync, openSync, readSync, rmSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AF_UNIX, OSError, recvFds, sendFds, Socket } from "berkeley-sockets";
+import { AF_UNIX, OSError, recvFds, SCM_RIGHTS, sendFds, Socket } from "berkeley-sockets";
 
 const SIZE = 4096;
 const ANSWER = 2048; // where the client writes
@@ -70,6 +72,10 @@ const [what, path] = process.argv.slice(2);
 if (path === undefined || process.argv.length !== 4 || (what !== "serve" && what !== "get")) {
   console.error("usage: bun pass-fd.ts serve|get <path>");
   process.exit(2);
+}
+if (SCM_RIGHTS === undefined) {
+  console.error(`no message carries descriptors on ${process.platform}`);
+  process.exit(1);
 }
 if (what === "serve") {
   rmSync(path, { force: true }); // what an earlier server left

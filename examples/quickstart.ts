@@ -23,6 +23,7 @@ import {
   IPPROTO_IP,
   OSError,
   SCM_CREDENTIALS,
+  SCM_RIGHTS,
   sendFds,
   setdefaulttimeout,
   SO_PASSCRED,
@@ -108,6 +109,12 @@ async function udp(): Promise<void> {
 }
 
 async function unix(): Promise<void> {
+  try {
+    new Socket(AF_UNIX).close();
+  } catch (error) {
+    throw error instanceof OSError ? new Lacking(`no Unix sockets here (${error.code})`) : error;
+  }
+
   const folder = mkdtempSync(join(tmpdir(), "quickstart-"));
   try {
     const path = join(folder, "echo.sock");
@@ -148,6 +155,8 @@ function dualStack(): void {
 }
 
 async function descriptor(): Promise<void> {
+  if (SCM_RIGHTS === undefined) throw new Lacking("no message carries descriptors on this platform");
+
   const folder = mkdtempSync(join(tmpdir(), "quickstart-"));
   const path = join(folder, "letter.txt");
   writeFileSync(path, "Only an open descriptor leads to this text.");
@@ -183,10 +192,12 @@ function packetInfo(): void {
   const [data, ancillary] = receiver.recvmsg(2048, CMSG_SPACE(12));
   say("datagram", data);
   // struct in_pktinfo { int ipi_ifindex; struct in_addr ipi_spec_dst; struct in_addr ipi_addr; }
+  // On Windows: struct in_pktinfo { struct in_addr ipi_addr; unsigned long ipi_ifindex; }
   const info = ancillary.find(([level, type]) => level === IPPROTO_IP && type === IP_PKTINFO)?.[2];
   if (info === undefined) throw new Error("no IP_PKTINFO came with it");
-  const address = inet_ntoa(info.subarray(8, 12));
-  say("came to", `${address}, by interface ${if_indextoname(info.readUInt32LE(0))}`);
+  const [addressAt, indexAt] = process.platform === "win32" ? [0, 4] : [8, 0];
+  const address = inet_ntoa(info.subarray(addressAt, addressAt + 4));
+  say("came to", `${address}, by interface ${if_indextoname(info.readUInt32LE(indexAt))}`);
   check(address === "127.0.0.1", "that is not where it was sent");
 }
 

@@ -21,6 +21,13 @@ interface Target {
 // nothing is NEEDED and every symbol binds to the C library that Bun itself runs on.
 const linux = { source: "posix.c", link: ["-nostdlib"] };
 
+// A Windows library without the C runtime builds in a second, where Zig would compile mingw's for a minute, and is small.
+// -Brepro: a hash of its bytes in place of the time, so that the same source gives the same library.
+const windows = {
+  source: "windows.c",
+  link: ["-nostdlib", "-Wl,-Brepro", "-lws2_32", "-liphlpapi", "-lkernel32"],
+};
+
 const targets: Record<string, Target> = {
   "linux-x64": { zig: "x86_64-linux-musl", file: "linux-x64.so", ...linux },
   "linux-arm64": { zig: "aarch64-linux-musl", file: "linux-arm64.so", ...linux },
@@ -38,6 +45,8 @@ const targets: Record<string, Target> = {
   },
   "freebsd-x64": { zig: "x86_64-freebsd", file: "freebsd-x64.so", source: "posix.c", link: [] },
   "freebsd-arm64": { zig: "aarch64-freebsd", file: "freebsd-arm64.so", source: "posix.c", link: [] },
+  "win32-x64": { zig: "x86_64-windows-gnu", file: "win32-x64.dll", ...windows },
+  "win32-arm64": { zig: "aarch64-windows-gnu", file: "win32-arm64.dll", ...windows },
 };
 
 const here = import.meta.dir;

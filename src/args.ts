@@ -26,13 +26,23 @@ export function shown(value: unknown): string {
 
 /** A TypeError that names the argument, what it should be, and what it is. */
 export function wrongType(name: string, expected: string, value: unknown): TypeError {
-  const hint = value === undefined ? " (a constant that this platform lacks is undefined)" : "";
+  const hint =
+    value === undefined ? ` (a constant that this platform lacks is undefined; this is ${process.platform})` : "";
   return new TypeError(`${name}: expected ${expected}, got ${shown(value)}${hint}`);
 }
 
 /** A RangeError that names the argument, what it should be, and what it is. */
 export function wrongValue(name: string, expected: string, value: unknown): RangeError {
   return new RangeError(`${name}: expected ${expected}, got ${shown(value)}`);
+}
+
+/**
+ * A TypeError for a call that the running platform lacks.
+ *
+ * @param where - Where it is to be had: `"on Windows only"`.
+ */
+export function lacking(call: string, where: string): TypeError {
+  return new TypeError(`${call}: ${process.platform} has no such call; it exists ${where}`);
 }
 
 /** An integer from `min` to `max`. */

@@ -20,6 +20,11 @@ const netbsd = process.platform === "netbsd";
 // which runs on one platform need not ask.
 const none = undefined as never;
 
+// Whether this is a Windows of an older build: it lacks some options that its headers have.
+const windowsBefore = (build: number): boolean =>
+  process.platform === "win32" &&
+  Number(/^10\.0\.(\d+)/.exec(process.getBuiltinModule("node:os").release())?.[1]) < build;
+
 // The first of several names of one value is the one that is found by value.
 function enumerate<Name extends string>(constants: Record<Name, number>): ConstantMap<Name> {
   const map: Record<string | number, string | number> = {};
@@ -2295,8 +2300,8 @@ export const EDOTDOT: number = linux ? 73 : none;
 /** Error number: disk quota exceeded. See errno(3). */
 export const EDQUOT: number = linux ? 122 : win32 ? 10069 : 69;
 
-/** Error number: exists already. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EEXIST: number = win32 ? none : 17;
+/** Error number: exists already. See errno(3). */
+export const EEXIST: number = 17;
 
 /** Error number: bad address in memory. See errno(3). */
 export const EFAULT: number = win32 ? 10014 : 14;
@@ -2439,11 +2444,11 @@ export const ENOCSI: number = linux ? 50 : none;
 /** Error number: no data. See errno(3). Linux, macOS, NetBSD only. */
 export const ENODATA: number = linux ? 61 : darwin ? 96 : netbsd ? 89 : none;
 
-/** Error number: no such device. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENODEV: number = win32 ? none : 19;
+/** Error number: no such device. See errno(3). */
+export const ENODEV: number = 19;
 
-/** Error number: no such file or directory. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENOENT: number = win32 ? none : 2;
+/** Error number: no such file or directory. See errno(3). */
+export const ENOENT: number = 2;
 
 /** Error number: not an executable. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
 export const ENOEXEC: number = win32 ? none : 8;
@@ -2523,8 +2528,8 @@ export const ENOTTY: number = win32 ? none : 25;
 /** Error number. See errno(3). Linux only. */
 export const ENOTUNIQ: number = linux ? 76 : none;
 
-/** Error number: no such device or address. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const ENXIO: number = win32 ? none : 6;
+/** Error number: no such device or address. See errno(3). */
+export const ENXIO: number = 6;
 
 /** Error number: operation not supported by the socket. See errno(3). */
 export const EOPNOTSUPP: number = linux ? 95 : darwin ? 102 : win32 ? 10045 : 45;
@@ -2535,14 +2540,14 @@ export const EOVERFLOW: number = linux ? 75 : win32 ? none : 84;
 /** Error number: the owner died. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
 export const EOWNERDEAD: number = linux ? 130 : darwin ? 105 : win32 ? none : freebsd ? 96 : 97;
 
-/** Error number: not permitted. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EPERM: number = win32 ? none : 1;
+/** Error number: not permitted. See errno(3). */
+export const EPERM: number = 1;
 
 /** Error number: protocol family not supported. See errno(3). */
 export const EPFNOSUPPORT: number = linux ? 96 : win32 ? 10046 : 46;
 
-/** Error number: the peer closed its receiving half. See errno(3). Linux, macOS, FreeBSD, NetBSD only. */
-export const EPIPE: number = win32 ? none : 32;
+/** Error number: the peer closed its receiving half. See errno(3). */
+export const EPIPE: number = 32;
 
 /** Error number. See errno(3). macOS, Windows, FreeBSD, NetBSD only. */
 export const EPROCLIM: number = linux ? none : win32 ? 10067 : 67;
@@ -3886,8 +3891,18 @@ export const TCP_EXPEDITED_1122: number = win32 ? 2 : none;
 /** TCP option, level IPPROTO_TCP. See tcp(7). Windows only. */
 export const TCP_FAIL_CONNECT_ON_ICMP_ERROR: number = win32 ? 18 : none;
 
-/** TCP option, level IPPROTO_TCP: accept, or allow, data with the first segment. See tcp(7). Linux, macOS, Windows, FreeBSD only. */
-export const TCP_FASTOPEN: number = linux ? 23 : darwin ? 261 : win32 ? 15 : freebsd ? 1025 : none;
+/** TCP option, level IPPROTO_TCP: accept, or allow, data with the first segment. See tcp(7). Linux, macOS, Windows, FreeBSD only. On Windows from build 14393 on. */
+export const TCP_FASTOPEN: number = /* @__PURE__ */ windowsBefore(14393)
+  ? none
+  : linux
+    ? 23
+    : darwin
+      ? 261
+      : win32
+        ? 15
+        : freebsd
+          ? 1025
+          : none;
 
 /** TCP option, level IPPROTO_TCP: connect at the first send, with its data. See tcp(7). Linux only. */
 export const TCP_FASTOPEN_CONNECT: number = linux ? 30 : none;
@@ -3925,17 +3940,41 @@ export const TCP_IS_MPTCP: number = linux ? 43 : none;
 /** TCP option, level IPPROTO_TCP: seconds of idleness before the first probe. See tcp(7). macOS, Windows only. */
 export const TCP_KEEPALIVE: number = darwin ? 16 : win32 ? 3 : none;
 
-/** TCP option, level IPPROTO_TCP: unanswered probes before the connection is dropped. See tcp(7). */
-export const TCP_KEEPCNT: number = darwin ? 258 : win32 ? 16 : freebsd ? 1024 : 6;
+/** TCP option, level IPPROTO_TCP: unanswered probes before the connection is dropped. See tcp(7). On Windows from build 15063 on. */
+export const TCP_KEEPCNT: number = /* @__PURE__ */ windowsBefore(15063)
+  ? none
+  : darwin
+    ? 258
+    : win32
+      ? 16
+      : freebsd
+        ? 1024
+        : 6;
 
-/** TCP option, level IPPROTO_TCP: seconds of idleness before the first probe. See tcp(7). Linux, Windows, FreeBSD, NetBSD only. */
-export const TCP_KEEPIDLE: number = linux ? 4 : darwin ? none : freebsd ? 256 : 3;
+/** TCP option, level IPPROTO_TCP: seconds of idleness before the first probe. See tcp(7). Linux, Windows, FreeBSD, NetBSD only. On Windows from build 16299 on. */
+export const TCP_KEEPIDLE: number = /* @__PURE__ */ windowsBefore(16299)
+  ? none
+  : linux
+    ? 4
+    : darwin
+      ? none
+      : freebsd
+        ? 256
+        : 3;
 
 /** TCP option, level IPPROTO_TCP: seconds to wait for a connection to be made. See tcp(7). FreeBSD, NetBSD only. */
 export const TCP_KEEPINIT: number = freebsd ? 128 : netbsd ? 7 : none;
 
-/** TCP option, level IPPROTO_TCP: seconds between probes. See tcp(7). */
-export const TCP_KEEPINTVL: number = darwin ? 257 : win32 ? 17 : freebsd ? 512 : 5;
+/** TCP option, level IPPROTO_TCP: seconds between probes. See tcp(7). On Windows from build 16299 on. */
+export const TCP_KEEPINTVL: number = /* @__PURE__ */ windowsBefore(16299)
+  ? none
+  : darwin
+    ? 257
+    : win32
+      ? 17
+      : freebsd
+        ? 512
+        : 5;
 
 /** TCP option, level IPPROTO_TCP: a state, in tcpi_state of TCP_INFO. See tcp(7). Linux only. */
 export const TCP_LAST_ACK: number = linux ? 9 : none;

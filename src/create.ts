@@ -4,9 +4,11 @@
 import {
   type BytesLike,
   bits,
+  bytes,
   descriptor,
   flag,
   integer,
+  lacking,
   options,
   seconds,
   text,
@@ -40,6 +42,7 @@ import {
 import { closeDescriptors, descriptorsIn, list } from "./message.ts";
 import { getaddrinfo } from "./names.ts";
 import { io, ioWords, shim } from "./native.ts";
+import { defaultPair, emulatedPair } from "./pair.ts";
 import { adopt, Socket } from "./socket.ts";
 
 /**
@@ -47,10 +50,16 @@ import { adopt, Socket } from "./socket.ts";
  */
 export const hasIPv6: boolean = AF_INET6 !== undefined;
 
+/** Whether descriptors are handles, which no other process can be handed with a message. */
+const isWindows = process.platform === "win32";
+
 /**
  * Two connected sockets; see socketpair(2).
  *
- * @param family - `AF_UNIX` by default.
+ * Windows has no such call: there the two are connected over the loopback or, of AF_UNIX, by a path that is gone
+ * afterwards, and no other program can come between. It has streams, and datagrams of AF_INET and AF_INET6.
+ *
+ * @param family - `AF_UNIX` by default; on a Windows without it `AF_INET`.
  * @param type - `SOCK_STREAM` by default.
  * @param proto - 0 by default.
  * @throws OSError: EOPNOTSUPP for a family that has no pairs, EMFILE.
@@ -73,9 +82,11 @@ export function socketpair<Name extends FamilyName>(
 ): [Socket<Name>, Socket<Name>];
 export function socketpair(family: number, type?: number, proto?: number): [Socket, Socket];
 export function socketpair(family?: number, type?: number, proto?: number): [Socket, Socket] {
+  if (isWindows && arguments.length === 0) return defaultPair();
   const f = arguments.length > 0 ? integer(family, "family", 0) : AF_UNIX;
   const t = arguments.length > 1 ? integer(type, "type", 0) : SOCK_STREAM;
   const p = arguments.length > 2 ? integer(proto, "proto") : 0;
+  if (isWindows) return emulatedPair(f, t, p);
   const r = shim.bs_socketpair(f, t, p, io);
   if (r < 0) throw systemError("socketpair", r);
   const [first, second] = [ioWords[0]!, ioWords[1]!];
@@ -232,7 +243,7 @@ export function createServer(address: unknown, given?: ServerOptions): Socket {
   const sock = new Socket(family, SOCK_STREAM);
   try {
     // On Windows SO_REUSEADDR would let two servers take the same port at the same time.
-    if (process.platform !== "win32") sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
+    if (!isWindows) sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
     if (reusePort) sock.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1);
     if (family === AF_INET6) sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, dualstack ? 0 : 1);
     sock.bind(address as InetAddress);
@@ -307,6 +318,32 @@ export function fromfd(fd: number, family: number, type: number, proto?: number)
 }
 
 /**
+ * A socket that another process shared with this one; see {@link Socket.share}. Windows only.
+ *
+ * @param data - What `share` returned there. It opens one socket, once.
+ * @returns The socket, its family, type and protocol those of the other. It has the default timeout.
+ * @throws OSError: EINVAL where the data is no such description; TypeError on other platforms.
+ * @see https://learn.microsoft.com/windows/win32/api/winsock2/nf-winsock2-wsaduplicatesocketw
+ *
+ * @example
+ * ```ts
+ * import { fromshare, Socket } from "berkeley-sockets";
+ * using sock = new Socket();
+ * // As a rule `data` comes from another process, which knows this one's number.
+ * const data = process.platform === "win32" ? sock.share(process.pid) : null;
+ * using copy = data === null ? sock.dup() : fromshare(data);
+ * console.log(copy.family === sock.family); // true
+ * ```
+ */
+export function fromshare(data: BytesLike): Socket {
+  const info = bytes(data, "data");
+  if (!isWindows) throw lacking("fromshare", "on Windows only");
+  const fd = shim.bs_fromshare(info, info, io);
+  if (fd < 0) throw systemError("fromshare", fd);
+  return adopt(fd, ioWords[0]!, ioWords[1]!, ioWords[2]!);
+}
+
+/**
  * Closes a socket's descriptor. One that a {@link Socket} owns is closed with its own `close`.
  *
  * @throws OSError: EBADF.
@@ -341,7 +378,8 @@ export function dup(fd: number): number {
 }
 
 /**
- * Sends descriptors to the process at the other end of an AF_UNIX socket; see unix(7), SCM_RIGHTS. Not on Windows.
+ * Sends descriptors to the process at the other end of an AF_UNIX socket; see unix(7), SCM_RIGHTS. Windows has no such
+ * thing: a TypeError there; a socket is handed over by {@link Socket.share}.
  *
  * @param sock - The socket.
  * @param buffers - The data to send with them; a stream needs at least a byte.
@@ -369,6 +407,7 @@ export function sendFds<Name extends FamilyName>(
   flags?: number,
   address?: AddressArgument<Name> | null,
 ): number {
+  if (isWindows) throw lacking("sendFds", notOnWindows);
   aSocket(sock);
   const numbers = Int32Array.from(list(fds, "fds", "descriptors"), (fd, i) => descriptor(fd, `fds[${i}]`));
   const f = arguments.length < 4 ? 0 : bits(flags, "flags");
@@ -377,7 +416,7 @@ export function sendFds<Name extends FamilyName>(
 
 /**
  * Receives descriptors from an AF_UNIX socket; see unix(7), SCM_RIGHTS. They are the caller's to close, and child
- * processes do not inherit them. Not on Windows.
+ * processes do not inherit them. Windows has no such thing: a TypeError there.
  *
  * @param sock - The socket.
  * @param bufsize - The most bytes of data.
@@ -402,6 +441,7 @@ export function recvFds<Name extends FamilyName>(
   maxfds: number,
   flags?: number,
 ): [data: Buffer, fds: number[], flags: number, address: SenderOf<Name>] {
+  if (isWindows) throw lacking("recvFds", notOnWindows);
   aSocket(sock);
   const room = integer(maxfds, "maxfds", 0, 0xffff) * Int32Array.BYTES_PER_ELEMENT;
   const f = arguments.length < 4 ? 0 : bits(flags, "flags");
@@ -409,6 +449,8 @@ export function recvFds<Name extends FamilyName>(
   closeDescriptors(ancdata, SCM_PIDFD); // SO_PASSPIDFD's, which nobody asked this function for
   return [data, descriptorsIn(ancdata, SCM_RIGHTS), received, address];
 }
+
+const notOnWindows = "on every other platform (Socket.share and fromshare hand sockets over)";
 
 function aSocket(sock: unknown): void {
   try {

@@ -239,7 +239,8 @@ export function resolverError(syscall: string, result: number, failure: number, 
 export function hostError(syscall: string, result: number, failure: number, address?: unknown): OSError {
   // NETDB_INTERNAL (-1): the reason is in errno.
   if (failure <= 0) return systemError(syscall, result, address);
-  const code = ["HOST_NOT_FOUND", "TRY_AGAIN", "NO_RECOVERY", "NO_DATA"][failure - 1] ?? `H_${failure}`;
+  // Winsock counts them from 11001 on.
+  const code = ["HOST_NOT_FOUND", "TRY_AGAIN", "NO_RECOVERY", "NO_DATA"][(failure % 11000) - 1] ?? `H_${failure}`;
   const reason = textOf(shim.bs_hstrerror, failure);
   return new herror({ errno: failure, code, syscall, reason, address });
 }

@@ -27,6 +27,7 @@ export {
   createServer,
   dup,
   fromfd,
+  fromshare,
   hasDualstackIPv6,
   hasIPv6,
   recvFds,
@@ -99,5 +100,5 @@ export {
 } from "./names.ts";
 export type { RawSocketFile } from "./rawfile.ts";
 export type { SendableFile } from "./sendfile.ts";
-export { getdefaulttimeout, setdefaulttimeout, Socket, SocketType } from "./socket.ts";
+export { getdefaulttimeout, type KeepaliveValues, setdefaulttimeout, Socket, SocketType } from "./socket.ts";
 export type { Newline, TextSocketFile } from "./textfile.ts";

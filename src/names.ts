@@ -1,7 +1,7 @@
 /**
  * Names and numbers: hosts, services, protocols, this machine. See getaddrinfo(3), gethostbyname(3), getservent(3).
  */
-import { type BytesLike, bits, bytes, integer, options, text, wrongType, wrongValue } from "./args.ts";
+import { type BytesLike, bits, bytes, integer, lacking, options, text, wrongType, wrongValue } from "./args.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, AI_PASSIVE, SOCK_DGRAM } from "./constants.ts";
 import { hostError, invalid, OSError, systemError, unknown } from "./errors.ts";
 import { type AddressOf, decodePacked, type InetAddress, type Inet6AddressLike } from "./families/index.ts";
@@ -271,21 +271,24 @@ export function gethostname(): string {
 }
 
 /**
- * Sets this machine's name; see sethostname(2). Not on Windows.
+ * Sets this machine's name; see sethostname(2). Windows has no such call: a TypeError there.
  *
  * @throws PermissionError without the right to.
  *
  * @example
  * ```ts
  * import { gethostname, PermissionError, sethostname } from "berkeley-sockets";
- * try {
- *   sethostname(gethostname());
- * } catch (error) {
- *   if (!(error instanceof PermissionError)) throw error;
+ * if (process.platform !== "win32") {
+ *   try {
+ *     sethostname(gethostname());
+ *   } catch (error) {
+ *     if (!(error instanceof PermissionError)) throw error;
+ *   }
  * }
  * ```
  */
 export function sethostname(name: BytesLike): void {
+  if (process.platform === "win32") throw lacking("sethostname", "on every other platform");
   if (typeof name === "string" && name.includes("\0")) throw wrongValue("name", "a name without NUL", name);
   const given = typeof name === "string" ? encodeFileName(name, "name") : bytes(name, "name");
   const r = shim.bs_sethostname(given, given);

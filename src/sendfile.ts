@@ -3,8 +3,8 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { descriptor, INT_MAX, text, wrongType } from "./args.ts";
-import { EBADF, EINVAL, ENOSYS, EOPNOTSUPP, SOCK_STREAM } from "./constants.ts";
-import { systemError } from "./errors.ts";
+import { EBADF, EINVAL, ENOSYS, EOPNOTSUPP, Errno, SOCK_STREAM } from "./constants.ts";
+import { OSError, systemError } from "./errors.ts";
 import { shim } from "./native.ts";
 import type { Socket } from "./socket.ts";
 
@@ -40,9 +40,13 @@ function ofFile<T>(syscall: string, call: () => T, path?: string): T {
   try {
     return call();
   } catch (error) {
-    const errno: unknown = error instanceof Error ? Reflect.get(error, "errno") : undefined;
-    if (typeof errno === "number" && errno !== 0) throw systemError(syscall, -Math.abs(errno), path);
-    throw error;
+    // The name, not the number: on Windows node:fs has numbers of its own.
+    const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    if (!(error instanceof Error) || typeof code !== "string" || !("errno" in error)) throw error;
+    const errno: unknown = Reflect.get(Errno, code);
+    if (typeof errno === "number") throw systemError(syscall, -errno, path);
+    const reason = error.message.replace(/^\w+: ([^,]*).*$/s, "$1"); // "EISDIR: illegal operation on a directory, read"
+    throw new OSError({ errno: Math.abs(Number(error.errno)), code, syscall, reason, address: path });
   }
 }
 

@@ -14,6 +14,7 @@ import {
   INT_MAX,
   INT_MIN,
   integer,
+  lacking,
   options,
   present,
   seconds,
@@ -29,6 +30,9 @@ import {
   EAGAIN,
   EBADF,
   EOPNOTSUPP,
+  IPPROTO_TCP,
+  SIO_KEEPALIVE_VALS,
+  SIO_TCP_SET_ACK_FREQUENCY,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_STREAM,
@@ -172,6 +176,8 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   #timeout: number;
   /** How many files of `makefile` are open; they keep the descriptor. */
   #files = 0;
+  /** What TCP_QUICKACK was set to on Windows, which does not tell. */
+  #quickAck = 0;
 
   /**
    * Opens a socket; see socket(2).
@@ -317,7 +323,36 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     return new Socket(new Made(fd, this.#family, this.#type, this.#proto, this.#timeout)) as Socket<Name>;
   }
 
-  /** The descriptor; -1 once the socket and all its files are closed. It remains the socket's. */
+  /**
+   * Describes the socket for another process, which opens it with {@link fromshare}. Both have the socket then, until both
+   * have closed it. Windows only.
+   *
+   * @param processId - The process that may open it, once.
+   * @returns A `WSAPROTOCOL_INFOW`; how it gets to the other process is the caller's affair.
+   * @throws OSError: EINVAL where there is no such process, EACCES; TypeError on other platforms.
+   * @see https://learn.microsoft.com/windows/win32/api/winsock2/nf-winsock2-wsaduplicatesocketw
+   *
+   * @example
+   * ```ts
+   * import { Socket } from "berkeley-sockets";
+   * using sock = new Socket();
+   * const data = process.platform === "win32" ? sock.share(process.pid) : null;
+   * console.log(data?.length ?? 628); // 628
+   * ```
+   */
+  share(processId: number): Buffer {
+    const pid = integer(processId, "processId", 0, UINT_MAX);
+    if (process.platform !== "win32") throw lacking("share", "on Windows only");
+    const info = Buffer.alloc(SHARED_LENGTH);
+    const n = shim.bs_share(this.#handle.fd, pid, info, info);
+    if (n < 0) throw systemError("share", n);
+    return info;
+  }
+
+  /**
+   * The descriptor; -1 once the socket and all its files are closed. It remains the socket's. On Windows it is a `SOCKET`,
+   * which `node:fs` does not know.
+   */
   fileno(): number {
     return this.#handle.fd;
   }
@@ -347,7 +382,11 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     return this.#address();
   }
 
-  /** The socket's own address; see getsockname(2). */
+  /**
+   * The socket's own address; see getsockname(2).
+   *
+   * @throws OSError: EBADF; EINVAL on Windows, where the socket has none yet.
+   */
   getsockname(): AddressOf<Name> {
     const r = shim.bs_getsockname(this.#handle.fd, io);
     if (r < 0) throw systemError("getsockname", r);
@@ -366,6 +405,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   getsockopt(level: number, option: number, buflen: number): Buffer;
   getsockopt(level: number, option: number, buflen?: number): number | Buffer {
     const l = integer(level, "level");
+    if (l === IPPROTO_TCP && option === QUICK_ACK && buflen === undefined) return this.#getQuickAck();
     const o = integer(option, "option");
     const size = buflen === undefined ? 0 : integer(buflen, "buflen", 0);
     if (size === 0) {
@@ -390,6 +430,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   setsockopt(level: number, option: number, value: null, optlen: number): void;
   setsockopt(level: number, option: number, value: number | BytesLike | null, optlen?: number): void {
     const l = integer(level, "level");
+    if (l === IPPROTO_TCP && option === QUICK_ACK) return this.#setQuickAck(value);
     const o = integer(option, "option");
     let r: number;
     if (value === null) {
@@ -405,6 +446,18 @@ export class Socket<out Name extends FamilyName = FamilyName> {
       r = shim.bs_setsockopt(this.#handle.fd, l, o, data, data);
     }
     if (r < 0) throw systemError("setsockopt", r);
+  }
+
+  #getQuickAck(): number {
+    if (this.#handle.fd < 0) throw systemError("getsockopt", -EBADF);
+    return this.#quickAck;
+  }
+
+  /** TCP_QUICKACK on Windows: a request of {@link ioctl}, whose number the constant is, as CPython has it. */
+  #setQuickAck(value: unknown): void {
+    const on = integer(value, "value");
+    this.ioctl(SIO_TCP_SET_ACK_FREQUENCY, on);
+    this.#quickAck = on;
   }
 
   /** Whether the socket is blocking, with or without a timeout. */
@@ -439,15 +492,17 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   }
 
   /**
-   * A device's own call; see ioctl(2). In Python it exists on Windows alone (`SIO_*`); here it is the system's own call
-   * on the others.
+   * A device's own call; see ioctl(2), on Windows WSAIoctl.
    *
-   * @param request - The call's number, `SIOC*`, `FIONREAD` …
-   * @param argument - A C int, or a view that the call reads and writes.
-   * @returns The call's own result, 0 as a rule.
+   * @param request - The call's number: `SIOC*`, `FIONREAD` …, on Windows `SIO_*`.
+   * @param argument - A C int, or a view that the call reads and writes. For `SIO_KEEPALIVE_VALS` also
+   *   `[onoff, time, interval]`: whether to ask a silent peer, after how many milliseconds, and how many after each
+   *   question that stays without an answer.
+   * @returns The call's own result, 0 as a rule; on Windows how many bytes it wrote.
    * @throws OSError: ENOTTY, EINVAL, ENODEV.
+   * @see https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls
    */
-  ioctl(request: number, argument?: number | NodeJS.ArrayBufferView): number {
+  ioctl(request: number, argument?: number | NodeJS.ArrayBufferView | KeepaliveValues): number {
     const number = integer(request, "request", INT_MIN, UINT_MAX) >>> 0;
     let r: number;
     if (argument === undefined) {
@@ -457,7 +512,8 @@ export class Socket<out Name extends FamilyName = FamilyName> {
       r = shim.bs_ioctl_int(this.#handle.fd, number, value);
     } else {
       // The system writes as much as the request says, not as much as the view has: it writes to a larger copy.
-      const own = bytesOf(writable(argument, "argument"));
+      const view = Array.isArray(argument) ? keepalive(number, argument) : argument;
+      const own = bytesOf(writable(view, "argument"));
       const copy = new Uint8Array(own.length + 16384);
       copy.set(own);
       r = shim.bs_ioctl(this.#handle.fd, number, copy, own.length);
@@ -756,9 +812,10 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @param buffers - The pieces of the data.
    * @param options - `op` (`ALG_OP_*`), `iv`, `assoclen`, `flags`.
    * @returns How many bytes of data the system took.
-   * @throws OSError (EOPNOTSUPP) where the socket's family is another.
+   * @throws OSError (EOPNOTSUPP) where the socket's family is another; TypeError on other platforms.
    */
   sendmsgAfalg(buffers: Iterable<BytesLike>, options: AfalgOptions): number {
+    if (AF_ALG === undefined) throw lacking("sendmsgAfalg", "on Linux only");
     const { ancdata, flags } = afalgMessage(options);
     if (this.#family !== AF_ALG) throw systemError("sendmsg", -EOPNOTSUPP);
     return this.sendmsg(buffers, ancdata, flags);
@@ -768,7 +825,8 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * Sends a file's bytes on a stream; see sendfile(2). Files that are not regular are read and sent.
    *
    * @param file - A path, a `Bun.file` of one, a `FileHandle` of `node:fs/promises`, or a descriptor. The position of the
-   *   last two is behind what was sent afterwards, even after an error.
+   *   last two is behind what was sent afterwards, even after an error; on Windows, where it cannot be set from here, that
+   *   of a regular file stays where it was.
    * @param offset - The file's first byte to send.
    * @param count - How many bytes; `null` is all until the end.
    * @returns How many bytes were sent.
@@ -819,6 +877,23 @@ export class Socket<out Name extends FamilyName = FamilyName> {
 
 /** Python's name for the type of {@link Socket}. */
 export const SocketType: typeof Socket = Socket;
+
+/** What {@link Socket.ioctl} takes for `SIO_KEEPALIVE_VALS`: the times are milliseconds. Windows only. */
+export type KeepaliveValues = readonly [onoff: number, time: number, interval: number];
+
+/** `struct tcp_keepalive`. */
+function keepalive(request: number, values: readonly unknown[]): Uint32Array {
+  if (request !== SIO_KEEPALIVE_VALS || values.length !== 3) {
+    throw wrongType("argument", "an integer or a view, for SIO_KEEPALIVE_VALS [onoff, time, interval]", values);
+  }
+  return Uint32Array.from(values, (value, i) => integer(value, `argument[${i}]`, 0, UINT_MAX));
+}
+
+/** sizeof(WSAPROTOCOL_INFOW). */
+const SHARED_LENGTH = 628;
+
+/** The number of TCP_QUICKACK on Windows; no number elsewhere. */
+const QUICK_ACK = SIO_TCP_SET_ACK_FREQUENCY ?? NaN;
 
 const noMessages: ReturnType<typeof readControl> = [];
 const noBytes = new Uint8Array(0);

@@ -13,7 +13,7 @@ import {
   Socket,
   SOL_SOCKET,
 } from "../src/index.ts";
-import { bounded, codeOf, Folder, isLinux, needs, peer, Sockets } from "./help.ts";
+import { bounded, codeOf, Folder, hasUnix, isLinux, isWindows, needs, peer, resetting, Sockets } from "./help.ts";
 
 test("accept gives a socket of the same kind, and the peer's address", () => {
   using own = new Sockets();
@@ -59,7 +59,7 @@ needs("Linux", isLinux)("a connection that was reset before it was accepted show
   const server = own.server();
   const client = own.add(new Socket(AF_INET));
   client.connect(server.getsockname());
-  client.setsockopt(SOL_SOCKET, SO_LINGER, new Int32Array([1, 0]));
+  client.setsockopt(SOL_SOCKET, SO_LINGER, resetting);
   client.close();
   const [conn] = server.accept();
   expect(codeOf(() => own.add(conn).recv(1))).toBe("ECONNRESET");
@@ -70,6 +70,7 @@ test("what does not listen cannot accept", () => {
   expect(codeOf(() => tcp.accept())).toBe("EINVAL");
   using udp = new Socket(AF_INET, SOCK_DGRAM);
   expect(codeOf(() => udp.accept())).toBe("EOPNOTSUPP");
+  udp.bind(["127.0.0.1", 0]);
   expect(codeOf(() => udp.listen())).toBe("EOPNOTSUPP");
   using own = new Sockets();
   expect(codeOf(() => own.tcp()[0].accept())).toBe("EINVAL");
@@ -88,8 +89,9 @@ test("listen takes a backlog, none, and what is below 0 as 0", () => {
   }
 });
 
-test("listening without an address gets one", () => {
+test("listening without an address gets one, but on Windows", () => {
   using sock = new Socket(AF_INET);
+  if (isWindows) return expect(codeOf(() => sock.listen())).toBe("EINVAL");
   sock.listen();
   expect(sock.getsockname()[1]).toBeGreaterThan(0);
 });
@@ -114,7 +116,7 @@ test("an address that is taken is EADDRINUSE", () => {
   using sock = new Socket(AF_INET);
   expect(codeOf(() => sock.bind(server.getsockname()))).toBe("EADDRINUSE");
   sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
-  expect(codeOf(() => sock.bind(server.getsockname()))).toBe("EADDRINUSE");
+  expect(codeOf(() => sock.bind(server.getsockname()))).toBe(isWindows ? "EACCES" : "EADDRINUSE");
 });
 
 test("a socket is bound once", () => {
@@ -157,7 +159,7 @@ needs("Linux", isLinux)("shutting a listening socket down ends a wait for connec
   using other = peer(
     async (net) => {
       await Bun.sleep(50);
-      new net.Socket({ fileno: 3 }).shutdown(net.SHUT_RDWR);
+      net.given[0]!.shutdown(net.SHUT_RDWR);
     },
     [],
     [copy],
@@ -168,7 +170,7 @@ needs("Linux", isLinux)("shutting a listening socket down ends a wait for connec
   await other.output();
 });
 
-test("Unix streams and packets are accepted too; a client without a name has none", () => {
+needs("AF_UNIX", hasUnix)("Unix streams and packets are accepted too; a client without a name has none", () => {
   using folder = new Folder();
   for (const type of isLinux ? [SOCK_STREAM, SOCK_SEQPACKET] : [SOCK_STREAM]) {
     using own = new Sockets();

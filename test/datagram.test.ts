@@ -15,7 +15,7 @@ import {
   Socket,
   SOL_SOCKET,
 } from "../src/index.ts";
-import { codeOf, isLinux, needs, Sockets, thrown } from "./help.ts";
+import { codeOf, hasUnixDatagrams, isLinux, isWindows, needs, Sockets, thrown } from "./help.ts";
 
 test("a datagram comes whole, with its sender's address", () => {
   using own = new Sockets();
@@ -28,7 +28,7 @@ test("a datagram comes whole, with its sender's address", () => {
   expect(b.recv(100).toString()).toBe("two");
 });
 
-test("flags of sendto are used", () => {
+needs("MSG_DONTWAIT", MSG_DONTWAIT !== undefined)("flags of sendto are used", () => {
   using own = new Sockets();
   const [a, b] = own.pair(SOCK_DGRAM);
   a.settimeout(null);
@@ -167,7 +167,9 @@ test("a datagram that nobody takes is ECONNREFUSED once; the socket lives on", (
   a.connect(gone);
   b.close();
   a.send("into the void");
-  expect(codeOf(() => a.recv(10))).toBe("ECONNREFUSED");
+  if (isWindows) a.settimeout(0.2);
+  // Windows calls it ECONNRESET; Wine does not tell.
+  expect(codeOf(() => a.recv(10))).toMatch(isWindows ? /^(ECONNRESET|ETIMEDOUT)$/ : "ECONNREFUSED");
   using again = new Socket(AF_INET, SOCK_DGRAM);
   again.bind(gone);
   again.settimeout(5);
@@ -177,8 +179,9 @@ test("a datagram that nobody takes is ECONNREFUSED once; the socket lives on", (
 
 test("a UDP socket without a peer cannot send", () => {
   using sock = new Socket(AF_INET, SOCK_DGRAM);
-  expect(codeOf(() => sock.send("x"))).toBe("EDESTADDRREQ");
-  expect(codeOf(() => sock.sendall("x"))).toBe("EDESTADDRREQ");
+  const code = isWindows ? /^(ENOTCONN|EINVAL)$/ : "EDESTADDRREQ"; // EINVAL is Wine's
+  expect(codeOf(() => sock.send("x"))).toMatch(code);
+  expect(codeOf(() => sock.sendall("x"))).toMatch(code);
 });
 
 test("broadcast has to be allowed first", () => {
@@ -270,7 +273,7 @@ test("a name of 16 bytes is read as of its own family, whatever came before", ()
   }
 });
 
-test("Unix datagrams and packets keep their bounds", () => {
+needs("AF_UNIX datagram socket", hasUnixDatagrams)("Unix datagrams and packets keep their bounds", () => {
   using own = new Sockets();
   for (const type of isLinux ? [SOCK_DGRAM, SOCK_SEQPACKET] : [SOCK_DGRAM]) {
     const [a, b] = own.pair(type);

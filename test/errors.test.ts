@@ -29,6 +29,7 @@ import {
 } from "../src/index.ts";
 import { formatAddress, systemError } from "../src/errors.ts";
 import { TIMED_OUT } from "../src/native.ts";
+import { codeOf, hasUnixDatagrams, isWindows, needs, resetting, tellsResets } from "./help.ts";
 
 function failed(call: () => unknown): OSError {
   try {
@@ -166,9 +167,9 @@ describe("errors of calls", () => {
   });
 
   test("bind: in use, not to be had, not allowed", () => {
-    using first = new Socket(AF_INET, SOCK_DGRAM);
+    using first = new Socket(AF_INET, SOCK_STREAM);
     first.bind(["127.0.0.1", 0]);
-    using second = new Socket(AF_INET, SOCK_DGRAM);
+    using second = new Socket(AF_INET, SOCK_STREAM);
     const used = failed(() => second.bind(first.getsockname()));
     expect([used.constructor, used.code, used.syscall]).toEqual([OSError, "EADDRINUSE", "bind"]);
     expect(used.message).toStartWith(`bind EADDRINUSE 127.0.0.1:${first.getsockname()[1]}: `);
@@ -229,20 +230,21 @@ describe("errors of calls", () => {
   test("a pipe that is broken, a connection that is reset", () => {
     const [a, b] = socketpair();
     b.close();
-    expect(failed(() => a.send("x"))).toBeInstanceOf(BrokenPipeError);
+    // A TCP pair learns of it when the first bytes are answered.
+    for (let i = 0; isWindows && i < 100 && codeOf(() => a.send("x")).startsWith("nothing"); i++) Bun.sleepSync(1);
+    expect(failed(() => a.send("x"))).toBeInstanceOf(isWindows ? OSError : BrokenPipeError);
     expect(failed(() => a.sendall("x")).syscall).toBe("send");
     a.close();
 
     using server = sockets.createServer(["127.0.0.1", 0]);
     using client = sockets.createConnection(["127.0.0.1", server.getsockname()[1]], 5);
     const [conn] = server.accept();
-    const linger = process.platform === "win32" ? Buffer.of(1, 0, 0, 0) : Buffer.from("0100000000000000", "hex");
-    conn.setsockopt(SOL_SOCKET, SO_LINGER, linger); // closed at once, with a reset
+    conn.setsockopt(SOL_SOCKET, SO_LINGER, resetting); // closed at once, with a reset
     conn.close();
-    expect(failed(() => client.recv(1))).toBeInstanceOf(ConnectionResetError);
+    if (tellsResets()) expect(failed(() => client.recv(1))).toBeInstanceOf(ConnectionResetError);
   });
 
-  test.skipIf(process.platform === "win32")("paths", () => {
+  needs("AF_UNIX datagram socket", hasUnixDatagrams)("paths", () => {
     const path = join(tmpdir(), `bs-errors-${process.pid}`);
     rmSync(path, { force: true });
     using sock = new Socket(AF_UNIX);

@@ -1,8 +1,10 @@
 /** No more descriptors: what is refused, what is not lost, and what works again afterwards. */
-import { expect, test } from "bun:test";
-import { limitedPeer } from "./help.ts";
+import { expect } from "bun:test";
+import { isWindows, limitedPeer, needs } from "./help.ts";
 
-test("EMFILE is thrown, and is over when something was closed", async () => {
+const limited = needs("limit on a process's descriptors", !isWindows);
+
+limited("EMFILE is thrown, and is over when something was closed", async () => {
   using poor = limitedPeer(
     64,
     (net) => {
@@ -47,7 +49,7 @@ test("EMFILE is thrown, and is over when something was closed", async () => {
   ]);
 });
 
-test("a connection that could not be accepted for want of descriptors is accepted later", async () => {
+limited("a connection that could not be accepted for want of descriptors is accepted later", async () => {
   using poor = limitedPeer(
     64,
     (net) => {
@@ -80,7 +82,7 @@ test("a connection that could not be accepted for want of descriptors is accepte
   expect(await poor.output()).toBe("EMFILE patient");
 });
 
-test("of descriptors that come when there is room for some, those are delivered and none leaks", async () => {
+limited("of descriptors that come when there is room for some, those are delivered and none leaks", async () => {
   using poor = limitedPeer(
     64,
     (net) => {

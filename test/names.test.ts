@@ -27,6 +27,7 @@ import {
   SOCK_DGRAM,
   SOCK_STREAM,
 } from "../src/index.ts";
+import { isWindows } from "./help.ts";
 import { inNamespace, missing } from "./namespace.ts";
 
 const library = join(import.meta.dir, "..", "src", "index.ts");
@@ -46,9 +47,11 @@ function failed(call: () => unknown): OSError {
 describe("getaddrinfo", () => {
   test("a number and a port", () => {
     expect(getaddrinfo("127.0.0.1", 80, AF_INET, SOCK_STREAM)).toEqual([
-      [AF_INET, SOCK_STREAM, 6, "", ["127.0.0.1", 80]],
+      [AF_INET, SOCK_STREAM, isWindows ? 0 : 6, "", ["127.0.0.1", 80]], // Windows tells the protocol that it was asked for
     ]);
-    expect(getaddrinfo("::1", "80", { type: SOCK_DGRAM })).toEqual([[AF_INET6, SOCK_DGRAM, 17, "", ["::1", 80, 0, 0]]]);
+    expect(getaddrinfo("::1", "80", { type: SOCK_DGRAM })).toEqual([
+      [AF_INET6, SOCK_DGRAM, isWindows ? 0 : 17, "", ["::1", 80, 0, 0]],
+    ]);
     expect(getaddrinfo("127.1", null, { type: SOCK_STREAM })[0]?.[4]).toEqual(["127.0.0.1", 0]);
   });
 
@@ -144,7 +147,10 @@ describe("getnameinfo", () => {
 
   test("a scope is shown by its interface's name", () => {
     const [index, name] = sockets.if_nameindex()[0] ?? [1, ""];
-    expect(getnameinfo(["fe80::1", 80, 0, index], numeric)).toEqual([`fe80::1%${name}`, "80"]);
+    const [host, port] = getnameinfo(["fe80::1", 80, 0, index], numeric);
+    expect([host.split("%")[0], port]).toEqual(["fe80::1", "80"]);
+    if (isWindows) return expect(getnameinfo([host, 80], numeric)).toEqual([host, "80"]); // its number, under Wine Linux' name
+    expect(host).toBe(`fe80::1%${name}`);
     expect(getnameinfo([`fe80::1%${name}`, 80], numeric)).toEqual([`fe80::1%${name}`, "80"]);
     expect(getnameinfo(["fe80::1", 80], numeric)).toEqual(["fe80::1", "80"]);
   });
@@ -186,6 +192,7 @@ describe("hosts", () => {
   });
 
   test("sethostname: wrong arguments", () => {
+    if (isWindows) return expect(() => sethostname("x")).toThrow(/^sethostname: win32 has no such call/);
     for (const name of [undefined, null, 1, []]) expect(() => sethostname(no(name))).toThrow(TypeError);
     for (const name of ["a\0b", "\ud800"]) expect(() => sethostname(name)).toThrow(RangeError);
   });
@@ -219,12 +226,7 @@ describe("services and protocols", () => {
   });
 
   test("every service is found again by the port that it has", () => {
-    let all: string;
-    try {
-      all = readFileSync("/etc/services", "utf8");
-    } catch {
-      all = "http 80/tcp"; // another kind of system, with another file
-    }
+    const all = isWindows ? "http 80/tcp" : readFileSync("/etc/services", "utf8");
     // The first line that has a name, as its own or as an alias, counts.
     const ports = new Map<string, number>();
     const names = new Map<string, string>();

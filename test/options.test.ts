@@ -33,7 +33,7 @@ import {
   TCP_MAXSEG,
   TCP_NODELAY,
 } from "../src/index.ts";
-import { codeOf, isLinux, needs, Sockets, thrown, timeval } from "./help.ts";
+import { codeOf, hasUnix, isLinux, isWindows, needs, Sockets, thrown, timeval } from "./help.ts";
 
 const linux = needs("Linux", isLinux);
 
@@ -51,8 +51,9 @@ test("an option is bytes, of as many as there are, at most those that were asked
   using sock = new Socket(AF_INET, SOCK_STREAM);
   const value = sock.getsockopt(SOL_SOCKET, SO_TYPE, 100);
   expect(Buffer.isBuffer(value)).toBe(true);
-  expect(value).toEqual(Buffer.from([SOCK_STREAM, 0, 0, 0]));
-  expect(sock.getsockopt(SOL_SOCKET, SO_TYPE, 4)).toEqual(value);
+  const four = Buffer.from([SOCK_STREAM, 0, 0, 0]);
+  expect(isWindows ? value.subarray(0, 4) : value).toEqual(four); // Wine says that it filled all the room
+  expect(sock.getsockopt(SOL_SOCKET, SO_TYPE, 4)).toEqual(four);
   if (isLinux) expect(sock.getsockopt(SOL_SOCKET, SO_TYPE, 2)).toEqual(value.subarray(0, 2));
   expect(sock.getsockopt(SOL_SOCKET, SO_TYPE, 0) as unknown).toBe(SOCK_STREAM);
 });
@@ -70,15 +71,17 @@ test.each([
   expect(sock.getsockopt(IPPROTO_TCP, TCP_NODELAY)).not.toBe(0);
 });
 
-test("bytes that are too few are EINVAL", () => {
+test("bytes that are too few are EINVAL, on Windows EFAULT", () => {
   using sock = new Socket(AF_INET, SOCK_STREAM);
+  if (isWindows) return expect(codeOf(() => sock.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(1)))).toBe("EFAULT");
   expect(codeOf(() => sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, new Uint8Array(1)))).toBe("EINVAL");
   expect(codeOf(() => sock.setsockopt(SOL_SOCKET, SO_LINGER, 1))).toBe("EINVAL");
 });
 
 test("negative numbers", () => {
   using sock = new Socket(AF_INET, SOCK_STREAM);
-  expect(codeOf(() => sock.setsockopt(IPPROTO_TCP, TCP_KEEPIDLE ?? TCP_MAXSEG, -1))).toBe("EINVAL");
+  // ENOPROTOOPT is Wine's.
+  expect(codeOf(() => sock.setsockopt(IPPROTO_TCP, TCP_KEEPIDLE ?? TCP_MAXSEG, -1))).toMatch(/^(EINVAL|ENOPROTOOPT)$/);
   sock.setsockopt(IPPROTO_IP, IP_TTL, 44);
   if (isLinux) sock.setsockopt(IPPROTO_IP, IP_TTL, -1); // the system's own again
   expect(sock.getsockopt(IPPROTO_IP, IP_TTL)).toBeGreaterThan(isLinux ? 44 : 0);
@@ -115,6 +118,10 @@ test("null with a length is the system's NULL", () => {
 
 test("struct linger", () => {
   using sock = new Socket(AF_INET, SOCK_STREAM);
+  if (isWindows) {
+    sock.setsockopt(SOL_SOCKET, SO_LINGER, Uint16Array.of(1, 30));
+    return expect(sock.getsockopt(SOL_SOCKET, SO_LINGER, 4)).toEqual(Buffer.of(1, 0, 30, 0));
+  }
   expect([...new Int32Array(Uint8Array.from(sock.getsockopt(SOL_SOCKET, SO_LINGER, 8)).buffer)][0]).toBe(0);
   sock.setsockopt(SOL_SOCKET, SO_LINGER, new Int32Array([1, 30]));
   const linger = sock.getsockopt(SOL_SOCKET, SO_LINGER, 8);
@@ -176,6 +183,7 @@ test("an option that does not exist is ENOPROTOOPT", () => {
     expect(error).toBeInstanceOf(OSError);
     expect(error.code).toBe("ENOPROTOOPT");
   }
+  if (!hasUnix) return;
   using unix = new Socket(AF_UNIX, SOCK_STREAM);
   expect(codeOf(() => unix.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1))).toMatch(/^(EOPNOTSUPP|EINVAL)$/);
 });

@@ -93,7 +93,7 @@ test("threads do not mix up each other's results: errors, addresses, data", asyn
   const hosts = process.platform === "linux" ? ["127.0.0.2", "127.0.0.3", "127.0.0.4"] : ["127.0.0.1", "127.0.0.1"];
   const results = hosts.map((host) => work(busy, [host]));
   const net = await import("../src/index.ts");
-  expect(busy(net, "127.0.0.1")).toEqual([]);
+  expect(busy({ ...net, given: [] }, "127.0.0.1")).toEqual([]);
   for (const wrong of await Promise.all(results)) expect(wrong).toEqual([]);
 });
 

@@ -1,10 +1,11 @@
 /** AF_UNIX addresses: paths, abstract names, none. */
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { AF_UNIX, OSError, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, Socket } from "../../src/index.ts";
-import { codeOf, Folder, isLinux, needs, python, pythonPeer, Sockets, thrown } from "../help.ts";
+import { codeOf, Folder, hasUnixDatagrams, isLinux, needs, python, pythonPeer, Sockets, thrown } from "../help.ts";
 
 const linux = needs("Linux's abstract namespace", isLinux);
+const unixTest = needs("AF_UNIX datagram socket", hasUnixDatagrams);
 
 /** sizeof(sun_path). */
 const PATH_MAX = isLinux ? 108 : 104;
@@ -14,7 +15,7 @@ const unix = (type: number = SOCK_STREAM): Socket<"AF_UNIX"> => new Socket(AF_UN
 /** An abstract name that nobody else has. */
 const abstractName = (text: string): Buffer => Buffer.from(`\0bs-${process.pid}-${performance.now()}-${text}`);
 
-test("a path is a file, and comes back as it was", () => {
+unixTest("a path is a file, and comes back as it was", () => {
   using folder = new Folder();
   using sock = unix();
   expect(sock.getsockname()).toBe("");
@@ -27,7 +28,7 @@ test("a path is a file, and comes back as it was", () => {
   expect(codeOf(() => again.bind(folder.file("plain")))).toBe("EADDRINUSE");
 });
 
-test("a path is taken as a string or as bytes", () => {
+unixTest("a path is taken as a string or as bytes", () => {
   using folder = new Folder();
   for (const [i, address] of [
     folder.file("0"),
@@ -41,7 +42,7 @@ test("a path is taken as a string or as bytes", () => {
   }
 });
 
-test("a name beyond ASCII is UTF-8", () => {
+unixTest("a name beyond ASCII is UTF-8", () => {
   using folder = new Folder();
   using sock = unix();
   sock.bind(folder.file("größe 🧦"));
@@ -66,12 +67,12 @@ linux("bytes that are not UTF-8 are surrogates in the string, and the same bytes
   expect(readdirSync(folder.path, { encoding: "buffer" }).map((one) => one.length)).toContain(name.length + 1);
 });
 
-test("half of a surrogate pair that stands for no byte is a RangeError", () => {
+unixTest("half of a surrogate pair that stands for no byte is a RangeError", () => {
   using sock = unix();
   for (const path of ["/tmp/\ud800", "/tmp/\udc7f", "/tmp/\udfff"]) expect(() => sock.bind(path)).toThrow(RangeError);
 });
 
-test("a path may fill sun_path, to the last byte", () => {
+unixTest("a path may fill sun_path, to the last byte", () => {
   using folder = new Folder();
   for (const length of [PATH_MAX - 1, PATH_MAX]) {
     using server = unix(SOCK_DGRAM);
@@ -88,7 +89,7 @@ test("a path may fill sun_path, to the last byte", () => {
   }
 });
 
-test("a longer path is ENAMETOOLONG, for every call that takes one", () => {
+unixTest("a longer path is ENAMETOOLONG, for every call that takes one", () => {
   using sock = unix(SOCK_DGRAM);
   const path = `/tmp/${"x".repeat(PATH_MAX - 4)}`;
   expect(path.length).toBe(PATH_MAX + 1);
@@ -109,7 +110,7 @@ test("a longer path is ENAMETOOLONG, for every call that takes one", () => {
   expect(sock.getsockname()).toBe("");
 });
 
-test("a path with NUL in it is a RangeError", () => {
+unixTest("a path with NUL in it is a RangeError", () => {
   using sock = unix();
   expect(() => sock.bind("/tmp/a\0b")).toThrow(RangeError);
   expect(() => sock.bind(Buffer.from("/tmp/a\0"))).toThrow(RangeError);
@@ -175,7 +176,7 @@ linux('bind("") lets the system choose an abstract name', () => {
   expect(b.recvfrom(10)).toEqual([Buffer.from("hi"), names[0]!]);
 });
 
-test("who has no name: an empty string, and null beside a datagram", () => {
+unixTest("who has no name: an empty string, and null beside a datagram", () => {
   using own = new Sockets();
   using folder = new Folder();
   const server = own.add(unix(SOCK_DGRAM));
@@ -191,7 +192,7 @@ test("who has no name: an empty string, and null beside a datagram", () => {
   expect([a.getsockname(), a.getpeername(), b.getsockname(), b.getpeername()]).toEqual(["", "", "", ""]);
 });
 
-test("a named client of a stream is known by its name", () => {
+unixTest("a named client of a stream is known by its name", () => {
   using own = new Sockets();
   using folder = new Folder();
   const server = own.add(unix());
@@ -228,7 +229,7 @@ linux("packets: connections that keep the bounds of what is sent", () => {
   expect(conn.recv(100).length).toBe(0);
 });
 
-test("permission is the file's", () => {
+unixTest("permission is the file's", () => {
   using folder = new Folder();
   using sock = unix();
   const error = thrown(() => sock.bind("/nowhere/at/all"));

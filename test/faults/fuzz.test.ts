@@ -4,6 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { errorsOf } from "../help.ts";
 import type { Report } from "./fuzz.ts";
 
 const seconds = Number(process.env["FUZZ_SECONDS"] ?? 1.5);
@@ -18,7 +19,7 @@ test(
       timeout: (seconds + 15) * 1000,
       killSignal: "SIGKILL",
     });
-    const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text().then(errorsOf), child.exited]);
     // A signal is a crash, or the end of its time: it hung.
     expect({ signal: child.signalCode, code: child.exitCode, errors }).toEqual({ signal: null, code: 0, errors: "" });
     const report = JSON.parse(output) as Report;

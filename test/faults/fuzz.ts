@@ -4,12 +4,12 @@
  * Nothing leaves the machine, nothing changes it, and nothing waits for longer than a millisecond. Prints what it did as
  * JSON; `wrong` are errors that no caller should see.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as net from "../../src/index.ts";
 import { OSError, Socket } from "../../src/index.ts";
-import { descriptors } from "../help.ts";
+import { descriptors, hasUnixDatagrams, isWindows, removeFolder } from "../help.ts";
 import { closeAll, Hostile, substitutes } from "./values.ts";
 
 /** What the program prints. */
@@ -62,11 +62,13 @@ function keep(sock: Socket): Socket {
 function fresh(): void {
   const kind = below(8);
   const { AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET } = net;
-  if (kind < 3) net.socketpair(AF_UNIX, [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET][kind]!).forEach(keep);
+  if (kind < 3 && isWindows) net.socketpair(AF_INET).forEach(keep);
+  else if (kind < 3) net.socketpair(AF_UNIX, [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET][kind]!).forEach(keep);
   else if (kind === 3) keep(new Socket(AF_INET, oneOf([SOCK_STREAM, SOCK_DGRAM])));
   else if (kind === 4) keep(net.createServer(["127.0.0.1", 0]));
   else if (kind === 5) keep(new Socket(AF_INET6, SOCK_DGRAM)).bind(["::1", 0]);
-  else if (kind === 6) keep(new Socket(AF_UNIX, SOCK_DGRAM)).bind(`\0${seed}-${process.pid}-${below(50)}`);
+  else if (kind === 6 && hasUnixDatagrams)
+    keep(new Socket(AF_UNIX, SOCK_DGRAM)).bind(`\0${seed}-${process.pid}-${below(50)}`);
   else {
     const sock = new Socket(AF_INET, SOCK_DGRAM);
     keep(sock);
@@ -364,5 +366,6 @@ for (let i = 0; i < 20; i++) {
   await Bun.sleep(1);
 }
 report.leaked = descriptors().length - before;
-rmSync(folder, { recursive: true, force: true });
+process.chdir(tmpdir()); // Windows removes no folder that somebody is in
+removeFolder(folder);
 console.log(JSON.stringify(report));

@@ -16,8 +16,19 @@ import {
   Socket,
   SOL_SOCKET,
 } from "../../src/index.ts";
-import { codeOf, descriptors, Folder, Sockets } from "../help.ts";
+import {
+  codeOf,
+  descriptors,
+  Folder,
+  hasUnixDatagrams,
+  isWindows,
+  needs,
+  passesDescriptors,
+  Sockets,
+} from "../help.ts";
 import { detach, Hostile, opened } from "./values.ts";
+
+const passing = needs("SCM_RIGHTS", passesDescriptors);
 
 let before: number[] = [];
 beforeEach(() => {
@@ -71,10 +82,12 @@ function disturb(sockets: Sockets): () => void {
     a.sendmsg(["ot", "her"], [], 0, b.getsockname());
     expect(b.recvmsg(100)[0].toString()).toBe("other");
     if (six !== null) expect(codeOf(() => six.connect(["::1", 9, 0, 0]))).toStartWith("nothing thrown");
-    net.sendFds(left, ["x".repeat(50)], [left.fileno(), right.fileno()]);
-    const [, fds] = net.recvFds(right, 5000, 2);
-    expect(fds.length).toBe(2);
-    fds.forEach(net.close);
+    if (passesDescriptors) {
+      net.sendFds(left, ["x".repeat(50)], [left.fileno(), right.fileno()]);
+      const [, fds] = net.recvFds(right, 5000, 2);
+      expect(fds.length).toBe(2);
+      fds.forEach(net.close);
+    }
     expect(left.recvInto.length).toBeNumber();
     net.getaddrinfo("127.0.0.1", 80);
     net.if_nameindex();
@@ -158,7 +171,9 @@ describe("an address whose getter closes the socket", () => {
       });
       expect(codeOf(() => use(a, address))).toBe("EBADF");
       expect(codeOf(() => other!.getpeername())).toBe("ENOTCONN");
-      expect(other!.getsockname()).toEqual(["0.0.0.0", 0]);
+      // Windows has no name for what was not bound.
+      if (isWindows) expect(codeOf(() => other!.getsockname())).toBe("EINVAL");
+      else expect(other!.getsockname()).toEqual(["0.0.0.0", 0]);
       expect(received(b)).toEqual([]);
     });
   }
@@ -208,7 +223,7 @@ describe("an address whose getter takes the data's memory", () => {
     expect(received(b)).toEqual([]);
   });
 
-  test("control messages were read before", () => {
+  needs("IP_TTL as a control message", !isWindows)("control messages were read before", () => {
     using sockets = new Sockets();
     const [a, b] = [sockets.udp(), sockets.udp()];
     b.setsockopt(net.IPPROTO_IP, net.IP_RECVTTL, 1);
@@ -224,10 +239,10 @@ describe("an address whose getter throws", () => {
   test("is the caller's own error, and nothing is sent", () => {
     using sockets = new Sockets();
     const [a, b] = [sockets.udp(), sockets.udp()];
-    const fds = new Int32Array([0]);
+    const ttl = new Int32Array([1]);
     const address = () => trap(b.getsockname(), 1, fail);
     expect(() => a.sendto("x", address())).toThrow(Hostile);
-    expect(() => a.sendmsg(["x"], [[SOL_SOCKET, SCM_RIGHTS, fds]], 0, address())).toThrow(Hostile);
+    expect(() => a.sendmsg(["x"], [[net.IPPROTO_IP, net.IP_TTL, ttl]], 0, address())).toThrow(Hostile);
     expect(() => a.bind(address())).toThrow(Hostile);
     expect(() => a.connect(address())).toThrow(Hostile);
     expect(() => a.connectEx(address())).toThrow(Hostile);
@@ -268,6 +283,21 @@ describe("an address whose getter throws", () => {
 });
 
 describe("lists", () => {
+  const closingByDescriptors = [
+    (a: Socket) =>
+      net.sendFds(
+        a,
+        after(["x"], () => a.close()),
+        [0],
+      ),
+    (a: Socket) =>
+      net.sendFds(
+        a,
+        ["x"],
+        after([0], () => a.close()),
+      ),
+  ];
+
   test("buffers whose iterator uses other sockets", () => {
     using sockets = new Sockets();
     const [a, b] = [sockets.udp(), sockets.udp()];
@@ -282,18 +312,7 @@ describe("lists", () => {
     for (const use of [
       (a: Socket) => a.sendmsg(after(["x"], () => a.close())),
       (a: Socket) => a.recvmsgInto(after([new Uint8Array(8)], () => a.close())),
-      (a: Socket) =>
-        net.sendFds(
-          a,
-          after(["x"], () => a.close()),
-          [0],
-        ),
-      (a: Socket) =>
-        net.sendFds(
-          a,
-          ["x"],
-          after([0], () => a.close()),
-        ),
+      ...(passesDescriptors ? closingByDescriptors : []),
     ]) {
       const [a, b] = sockets.pair(SOCK_DGRAM);
       b.send("waiting");
@@ -317,7 +336,7 @@ describe("lists", () => {
     expect(received(b)).toEqual([]);
   });
 
-  test("buffers whose iterator throws: what waits is still there", () => {
+  passing("buffers whose iterator throws: what waits is still there", () => {
     using sockets = new Sockets();
     const [a, b] = sockets.pair(SOCK_DGRAM);
     net.sendFds(b, ["waiting"], [0]);
@@ -331,7 +350,7 @@ describe("lists", () => {
     fds.forEach(net.close);
   });
 
-  test("buffers whose iterator receives from the same socket", () => {
+  passing("buffers whose iterator receives from the same socket", () => {
     using sockets = new Sockets();
     const [a, b] = sockets.pair(SOCK_DGRAM);
     b.send("first");
@@ -352,7 +371,7 @@ describe("lists", () => {
     net.close(ancdata[0]![2].readInt32LE());
   });
 
-  test("control messages whose fields run code", () => {
+  passing("control messages whose fields run code", () => {
     using sockets = new Sockets();
     const [a, b] = sockets.pair(SOCK_DGRAM);
     const fds = new Int32Array([a.fileno(), b.fileno()]);
@@ -403,8 +422,9 @@ describe("options", () => {
         return reads++ === 0 ? a.detach() : b.fileno();
       },
     };
+    const { family } = a;
     const again = sockets.add(new Socket(options));
-    expect([reads, again.family]).toEqual([1, AF_UNIX]);
+    expect([reads, again.family]).toEqual([1, family]);
     again.send("x");
     expect(b.recv(1).toString()).toBe("x");
   });
@@ -487,17 +507,24 @@ describe("views that lie about their memory", () => {
     using sockets = new Sockets();
     Liar.effect = fail;
     const [a, b] = sockets.pair(SOCK_DGRAM);
-    const fds = Reflect.construct(Uint8Array, [new Int32Array([0]).buffer], Liar) as Liar;
-    a.sendmsg(["x"], [[SOL_SOCKET, SCM_RIGHTS, fds]]);
-    const [, got] = net.recvFds(b, 10, 1);
-    expect(got.length).toBe(1);
-    got.forEach(net.close);
+    if (passesDescriptors) {
+      const fds = Reflect.construct(Uint8Array, [new Int32Array([0]).buffer], Liar) as Liar;
+      a.sendmsg(["x"], [[SOL_SOCKET, SCM_RIGHTS, fds]]);
+      const [, got] = net.recvFds(b, 10, 1);
+      expect(got.length).toBe(1);
+      got.forEach(net.close);
+    }
 
     expect(net.inet_ntoa(liar("1234"))).toBe("49.50.51.52");
     expect(net.inet_ntop(AF_INET, liar("1234"))).toBe("49.50.51.52");
     expect(() => net.inet_ntop(AF_INET6, liar("1234"))).toThrow(/^packed: expected 16 bytes, got "4 bytes"/);
     a.setsockopt(SOL_SOCKET, net.SO_SNDBUF, Reflect.construct(Uint8Array, [new Int32Array([65536]).buffer], Liar));
-    expect(a.ioctl(net.FIONREAD, liar("1234"))).toBe(0);
+    expect(a.ioctl(net.FIONREAD, liar("1234"))).toBe(isWindows ? 4 : 0); // there it is what was written
+  });
+
+  needs("AF_UNIX datagram socket", hasUnixDatagrams)("paths, too", () => {
+    using sockets = new Sockets();
+    Liar.effect = fail;
     const unix = sockets.add(new Socket(AF_UNIX, SOCK_DGRAM));
     expect(codeOf(() => unix.connect(liar("/nonexistent/path")))).toBe("ENOENT");
     const other = sockets.add(new Socket(0x7777, SOCK_DGRAM, 0, { fileno: net.dup(unix.fileno()) }));
@@ -598,7 +625,7 @@ describe("sendfile", () => {
     expect(codeOf(() => a.sendfile(folder.file("none")))).toBe("ENOENT");
     expect(codeOf(() => a.sendfile(Bun.file(folder.file("none"))))).toBe("ENOENT");
     expect(codeOf(() => a.sendfile(folder.path))).toBe("EISDIR");
-    expect(codeOf(() => a.sendfile(`${folder.path}/${"x".repeat(5000)}`))).toBe("ENAMETOOLONG");
+    expect(codeOf(() => a.sendfile(`${folder.path}/${"x".repeat(5000)}`))).toBe(isWindows ? "ENOENT" : "ENAMETOOLONG");
     expect(received(b)).toEqual([]);
   });
 });
