@@ -18,8 +18,10 @@ export type UnixAddress = string | Buffer;
 
 const PATH = 2; // offsetof(struct sockaddr_un, sun_path)
 
-/** sizeof(sun_path): macOS and the BSDs have four bytes less. A path may fill it, and has no NUL then. */
-export const UNIX_PATH_MAX = hasLengthByte ? 104 : 108;
+const isWindows = process.platform === "win32";
+
+/** How long a path may be. It may fill sun_path, but on Windows a NUL must follow. macOS and the BSDs have four bytes less. */
+export const UNIX_PATH_MAX = isWindows ? 107 : hasLengthByte ? 104 : 108;
 
 const hasAbstract = process.platform === "linux" || process.platform === "android";
 
@@ -34,7 +36,8 @@ export const unix: Family = {
     const abstract = hasAbstract && path[0] === 0;
     if (!abstract && path.includes(0)) throw wrongValue("address", "a path without NUL", address);
     if (path.length > UNIX_PATH_MAX) throw systemError(syscall, -ENAMETOOLONG, address);
-    const length = PATH + path.length;
+    // Windows wants the whole of sockaddr_un, as Microsoft's own programs give it.
+    const length = PATH + (isWindows ? UNIX_PATH_MAX + 1 : path.length);
     beginName(AF_UNIX, length);
     outName.set(path, PATH);
     return length;
