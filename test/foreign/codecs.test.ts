@@ -6,9 +6,11 @@ import { deserialize, serialize } from "bun:jsc";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { type Platform, platforms } from "../../constants/by-hand.ts";
+import { needs } from "../help.ts";
 import type { Answer, Request } from "./child.ts";
 import { readLayouts, writeLayouts, writtenLayouts } from "./layouts.ts";
 import { numbers, vectors } from "./structures.ts";
+import { hasZig, zigPackage } from "./zig.ts";
 
 setDefaultTimeout(60_000); // it compiles
 
@@ -35,7 +37,7 @@ const sent = (value: unknown): unknown => deserialize(serialize(value));
 const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));
 const hex = (value: unknown): string => Buffer.from(value as Uint8Array).toString("hex");
 
-test("the table of layouts is what the compilers say", async () => {
+needs(zigPackage, hasZig)("the table of layouts is what the compilers say", async () => {
   expect(await writtenLayouts()).toBe(await writeLayouts());
 });
 
