@@ -68,7 +68,8 @@ BS_EXPORT int32_t bs_socket(int32_t family, int32_t type, int32_t protocol);
 /* socketpair(2). The two descriptors are io->name_length and io->flags. */
 BS_EXPORT int32_t bs_socketpair(int32_t family, int32_t type, int32_t protocol, struct bs_io *io);
 /* What a descriptor is: family, type, protocol in io->name_length, io->flags, io->items. `want` has a bit for each
- * (1, 2, 4); what is not wanted is not asked of the system, but a descriptor that is no socket is an error always. */
+ * (1, 2, 4); what is not wanted is not asked of the system, but a descriptor that is no socket is an error always. On
+ * macOS the socket is told SO_NOSIGPIPE, as those that the library makes. */
 BS_EXPORT int32_t bs_describe(int32_t fd, int32_t want, struct bs_io *io);
 BS_EXPORT int32_t bs_bind(int32_t fd, const void *name, int32_t name_length);
 BS_EXPORT int32_t bs_listen(int32_t fd, int32_t backlog);

