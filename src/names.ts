@@ -41,14 +41,14 @@ const NARROWING = ["family", "type", "proto", "flags"] as const;
  * @param type - `SOCK_*`; 0 for any.
  * @param proto - `IPPROTO_*`; 0 for any.
  * @param flags - `AI_*`.
- * @returns A list of `[family, type, proto, canonname, address]`.
+ * @returns A list of `[family, type, proto, canonname, address]`. On Windows a type or protocol that was not asked for is 0.
  * @throws gaierror with one of the `EAI_*` numbers.
  *
  * @example
  * ```ts
- * import { getaddrinfo, IPPROTO_TCP } from "berkeley-sockets";
- * for (const [family, type, proto, , address] of getaddrinfo("127.0.0.1", 80, { proto: IPPROTO_TCP })) {
- *   console.log(family, type, proto, address); // 2 1 6 [ "127.0.0.1", 80 ]
+ * import { getaddrinfo, SOCK_STREAM } from "berkeley-sockets";
+ * for (const [family, type, , , address] of getaddrinfo("127.0.0.1", 80, { type: SOCK_STREAM })) {
+ *   console.log(family, type, address); // 2 1 [ "127.0.0.1", 80 ]
  * }
  * ```
  */

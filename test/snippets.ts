@@ -8,11 +8,11 @@
  *     console.log(sock.getsockname()); // [ "127.0.0.1", … ]
  *     for (const byte of [1, 2]) console.log(byte); // 1, 2
  */
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { mkdirSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { errorsOf, hasTypeChecker, needs, removeFolder } from "./help.ts";
+import { errorsOf, hasTypeChecker, hasUnix, needs, passesDescriptors, removeFolder } from "./help.ts";
 
 const project = join(import.meta.dir, "..");
 
@@ -127,6 +127,13 @@ async function run(consumer: Consumer, snippet: Snippet) {
   return { status, stderr: errorsOf(stderr), ...compare(snippet.code, stdout) };
 }
 
+type Requirement = [pattern: RegExp, what: string, have: boolean];
+/** What snippets use that not every machine has. */
+const requirements: Requirement[] = [
+  [/\b(send|recv)Fds\(/, "SCM_RIGHTS", passesDescriptors],
+  [/\bnew Socket\(AF_UNIX\b/, "AF_UNIX", hasUnix],
+];
+
 /** Registers a test for each snippet. They all run at once, as soon as the first is asked for. */
 export function testSnippets(snippets: Snippet[]): void {
   let results: Promise<Map<Snippet, Awaited<ReturnType<typeof run>>>> | undefined;
@@ -141,14 +148,18 @@ export function testSnippets(snippets: Snippet[]): void {
     return done;
   }
 
-  test.each(snippets.map((snippet) => [snippet.place, snippet] as const))(
-    "%s runs, and prints what it says",
-    async (_, snippet) => {
-      const { status, stderr, promised, printed } = (await (results ??= runAll())).get(snippet)!;
-      expect({ status, stderr, printed }).toEqual({ status: 0, stderr: "", printed: promised });
-    },
-    60_000,
-  );
+  for (const snippet of snippets) {
+    const uses = ([pattern]: Requirement): boolean => pattern.test(snippet.code);
+    const [, what, have] = requirements.find((one) => uses(one) && !one[2]) ?? [/^/, "", true];
+    needs(what, have)(
+      `${snippet.place} runs, and prints what it says`,
+      async () => {
+        const { status, stderr, promised, printed } = (await (results ??= runAll())).get(snippet)!;
+        expect({ status, stderr, printed }).toEqual({ status: 0, stderr: "", printed: promised });
+      },
+      60_000,
+    );
+  }
 
   needs("type checker", hasTypeChecker())(
     "all of them type-check",
