@@ -1,6 +1,6 @@
 /** What the tests share: peers in processes of their own, clocks, and a way to ask what went wrong. */
 import { expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -22,6 +22,15 @@ import {
 export type Net = typeof import("../src/index.ts");
 
 export const isLinux = process.platform === "linux";
+/**
+ * The version of musl, where it is the C library of this process, else null. A machine may have several C libraries, so
+ * that what is loaded counts; musl's loader is its library, too, and run alone it tells its version.
+ */
+export const muslVersion: string | null = (() => {
+  const loader = isLinux ? /\/\S*\/ld-musl-\S+/.exec(readFileSync("/proc/self/maps", "utf8"))?.[0] : undefined;
+  if (loader === undefined) return null;
+  return /Version (\S+)/.exec(Bun.spawnSync([loader]).stderr.toString())?.[1] ?? "unknown";
+})();
 export const isRoot = process.getuid?.() === 0;
 const library = join(import.meta.dir, "..", "src", "index.ts");
 

@@ -40,12 +40,14 @@ await main(async () => {
   const bun = await fetchBun("bun-linux-aarch64", "arm64");
   const launcher = join(await cached(`arm64-${bunVersion}`, async () => {}), "bun");
   const preload = `--preload=${join(import.meta.dir, "launch.ts")}`;
+  // The emulator copies control messages onto its stack, whatever their length, and ends where they do not fit.
   writeFileSync(
     launcher,
     `#!/bin/sh
 BS_TEST_LAUNCHER=${quoted(launcher)}
 BUN_OPTIONS=${quoted(preload.replaceAll(" ", "\\ "))}
 export BS_TEST_LAUNCHER BUN_OPTIONS
+ulimit -s 524288
 exec ${[qemu, "-L", root, bun].map(quoted).join(" ")} "$@"
 `,
   );
