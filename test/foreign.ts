@@ -135,11 +135,32 @@ export async function shimFor(target: string): Promise<string> {
   return library;
 }
 
-/** Zig's compiler. */
-export async function zig(...args: string[]): Promise<void> {
-  const program = join(project, "node_modules", ".bin", "zig");
-  if (!existsSync(program)) throw new Lacking("no zig: run `bun install` first");
-  await run([program, "cc", ...args], project);
+/**
+ * A shared library for Linux from one file of C. It is linked with no C library: what it wants of one is found in the process.
+ *
+ * @param target - What Zig calls the target; one of musl, whose headers do not tie the library to a version.
+ * @param more - What else is linked with it.
+ */
+export async function buildLibrary(
+  target: string,
+  source: string,
+  library: string,
+  more: string[] = [],
+): Promise<void> {
+  const zig = join(project, "node_modules", ".bin", "zig");
+  if (!existsSync(zig)) throw new Lacking("no zig: run `bun install` first");
+  const object = `${library}.o`;
+  const common = [zig, "cc", "-target", target, "-O2"];
+  await run([...common, "-fPIC", "-fvisibility=hidden", "-c", source, "-o", object], project);
+  await run([...common, "-shared", "-s", "-nostdlib", object, ...more, "-o", library], project);
+  rmSync(object);
+}
+
+/** patchelf(1), the machine's or Debian's. */
+export async function patchelf(...args: string[]): Promise<void> {
+  const fetched = async () =>
+    join(await fetchDebian("debian-patchelf", ["patchelf"], "amd64"), "usr", "bin", "patchelf");
+  await run([Bun.which("patchelf") ?? (await fetched()), ...args], project);
 }
 
 /** What the other Bun is, and which libraries it has loaded when the package is. */

@@ -5,9 +5,10 @@
  * Bun comes from npm; the emulator and the C library for arm64 come from Debian. The machine's kernel stays as it is, and so
  * runs no program for arm64 by itself: Bun is started by a shell script, and launch.ts makes `process.execPath` name it.
  */
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  buildLibrary,
   bunVersion,
   cached,
   described,
@@ -16,6 +17,7 @@ import {
   Lacking,
   load,
   main,
+  patchelf,
   runTests,
   shimFor,
 } from "../foreign.ts";
@@ -31,14 +33,25 @@ async function emulator(): Promise<string> {
   );
 }
 
+/** A Bun that loads the library of mprotect.c before the C library. */
+async function makeBun(folder: string, final: string): Promise<void> {
+  const library = "mprotect.so";
+  await buildLibrary("aarch64-linux-musl", join(import.meta.dir, "mprotect.c"), join(folder, library));
+  const bun = join(folder, "bun");
+  copyFileSync(await fetchBun("bun-linux-aarch64", "arm64"), bun);
+  chmodSync(bun, 0o755);
+  // With the pages of 64 KiB that patchelf takes by itself, the emulator cannot run the outcome.
+  await patchelf("--page-size", "4096", "--add-needed", join(final, library), bun);
+}
+
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 await main(async () => {
   const library = await shimFor("linux-arm64");
   const qemu = await emulator();
   const root = await fetchDebian("debian-libc6-arm64", ["libc6"], "arm64");
-  const bun = await fetchBun("bun-linux-aarch64", "arm64");
-  const launcher = join(await cached(`arm64-${bunVersion}`, async () => {}), "bun");
+  const folder = await cached(`arm64-${bunVersion}`, makeBun);
+  const launcher = join(folder, "bun.sh");
   const preload = `--preload=${join(import.meta.dir, "launch.ts")}`;
   // The emulator copies control messages onto its stack, whatever their length, and ends where they do not fit.
   writeFileSync(
@@ -48,7 +61,7 @@ BS_TEST_LAUNCHER=${quoted(launcher)}
 BUN_OPTIONS=${quoted(preload.replaceAll(" ", "\\ "))}
 export BS_TEST_LAUNCHER BUN_OPTIONS
 ulimit -s 524288
-exec ${[qemu, "-L", root, bun].map(quoted).join(" ")} "$@"
+exec ${[qemu, "-L", root, join(folder, "bun")].map(quoted).join(" ")} "$@"
 `,
   );
   chmodSync(launcher, 0o755);

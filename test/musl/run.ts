@@ -5,9 +5,10 @@
  * gcc's libstdc++.a. A copy of Bun has the path of musl's loader and of that library written into it, so that it is a
  * program as any other, which finds itself by `process.execPath` and needs nothing of its environment.
  */
-import { chmodSync, copyFileSync, existsSync, globSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, globSync } from "node:fs";
 import { join } from "node:path";
 import {
+  buildLibrary,
   bunVersion,
   cached,
   dependencyOf,
@@ -17,9 +18,9 @@ import {
   Lacking,
   load,
   main,
+  patchelf,
   runTests,
   shimFor,
-  zig,
 } from "../foreign.ts";
 
 const LOADER = "ld-musl-x86_64.so.1";
@@ -44,35 +45,21 @@ async function gccLibraries(): Promise<string> {
   return join(archive, "..");
 }
 
-async function patchelf(): Promise<string> {
-  return (
-    Bun.which("patchelf") ?? join(await fetchDebian("debian-patchelf", ["patchelf"], "amd64"), "usr", "bin", "patchelf")
-  );
-}
-
 async function makeBun(folder: string, final: string): Promise<void> {
   const libc = await loader();
   const gcc = await gccLibraries();
   const source = join(import.meta.dir, "libstdc++.c");
-  const object = join(folder, "libstdc++.o");
-  const target = ["-target", "x86_64-linux-musl", "-O2"];
-  await zig(...target, "-fPIC", "-fvisibility=hidden", "-c", source, "-o", object);
-  await zig(
-    ...target,
-    ...["-shared", "-s", "-nostdlib", "-Wl,-soname,libstdc++.so.6", object],
-    ...["-Wl,--whole-archive", join(gcc, "libstdc++.a"), "-Wl,--no-whole-archive"],
-    ...[join(gcc, "libgcc_eh.a"), join(gcc, "libgcc.a"), "-o", join(folder, "libstdc++.so.6")],
-  );
-  rmSync(object);
+  await buildLibrary("x86_64-linux-musl", source, join(folder, "libstdc++.so.6"), [
+    ...["-Wl,-soname,libstdc++.so.6", "-Wl,--whole-archive", join(gcc, "libstdc++.a"), "-Wl,--no-whole-archive"],
+    ...[join(gcc, "libgcc_eh.a"), join(gcc, "libgcc.a")],
+  ]);
 
   const bun = join(folder, "bun");
   copyFileSync(await fetchBun("bun-linux-x64-musl", "x64"), bun);
   chmodSync(bun, 0o755);
   copyFileSync(libc, join(folder, LOADER));
   chmodSync(join(folder, LOADER), 0o755);
-  const command = [await patchelf(), "--set-interpreter", join(final, LOADER), "--set-rpath", final, bun];
-  const { exitCode, stderr } = Bun.spawnSync(command);
-  if (exitCode !== 0) throw new Lacking(`patchelf ended with ${exitCode}: ${stderr.toString().trim()}`);
+  await patchelf("--set-interpreter", join(final, LOADER), "--set-rpath", final, bun);
 }
 
 await main(async () => {
