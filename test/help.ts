@@ -7,7 +7,11 @@ import {
   AF_INET,
   AF_UNIX,
   createServer,
+  IP_MULTICAST_IF,
+  IPPROTO_IP,
+  MSG_CTRUNC,
   OSError,
+  SCM_RIGHTS,
   SO_RCVTIMEO,
   SO_SNDTIMEO,
   SOCK_DGRAM,
@@ -37,6 +41,25 @@ const library = join(import.meta.dir, "..", "src", "index.ts");
 /** `test`, or a skipped test that names what the machine lacks. */
 export function needs(what: string, have: boolean): (name: string, body: () => void | Promise<unknown>) => void {
   return have ? test : (name, body) => test.skip(`${name} (no ${what} here)`, body);
+}
+
+/** Whether Bun runs in an emulator, as test/arm64/run.ts has it. */
+const emulated = process.env["BS_TEST_LAUNCHER"] !== undefined;
+
+/** How many times longer than on a machine of its own everything may take here. */
+export const slowness = Number(process.env["BS_TEST_SLOWNESS"] ?? 1);
+
+/**
+ * Whether something of the system works where Bun runs in an emulator, which has less than the system: it is tried there.
+ * On a machine it is not tried: what does not work is a failure.
+ */
+export function works(attempt: () => unknown): boolean {
+  if (!emulated) return true;
+  try {
+    return attempt() !== false;
+  } catch {
+    return false;
+  }
 }
 
 export const python = Bun.which("python3");
@@ -130,12 +153,13 @@ export function elapsed(call: () => void): number {
 }
 
 /**
- * Checks that a call runs out of time when it should: never early, and less than 20 ms late. A loaded machine may
- * schedule late, so that it has some tries to be punctual.
+ * Checks that a call runs out of time when it should: never early, and less than 20 ms late (an emulator has more). A
+ * loaded machine may schedule late, so that it has some tries to be punctual.
  */
 export function expectTimeout(seconds: number, call: () => unknown): void {
   let late = Infinity;
-  for (let tries = 0; tries < 5 && late >= 20; tries++) {
+  const grace = 20 * slowness;
+  for (let tries = 0; tries < 5 && late >= grace; tries++) {
     const ms = elapsed(() => {
       const error = thrown(call);
       expect(error).toBeInstanceOf(TimeoutError);
@@ -144,7 +168,7 @@ export function expectTimeout(seconds: number, call: () => unknown): void {
     expect(ms).toBeGreaterThanOrEqual(seconds * 1000);
     late = Math.min(late, ms - seconds * 1000);
   }
-  expect(late).toBeLessThan(20);
+  expect(late).toBeLessThan(grace);
 }
 
 /** `struct timeval` of some seconds. */
@@ -152,13 +176,16 @@ export function timeval(seconds: number): BigInt64Array {
   return new BigInt64Array([BigInt(Math.floor(seconds)), BigInt(Math.round((seconds % 1) * 1e6))]);
 }
 
+/** For how many seconds a test waits for another process. */
+const PATIENCE = 5 * slowness;
+
 /**
  * Bounds the waiting of a blocking socket, by the system's own means, so that a test that fails does not hang. (It also
  * keeps the system from restarting interrupted calls by itself, see signal(7).)
  */
 export function bounded<S extends Socket>(sock: S): S {
-  sock.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeval(5));
-  sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, timeval(5));
+  sock.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeval(PATIENCE));
+  sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, timeval(PATIENCE));
   return sock;
 }
 
@@ -174,35 +201,35 @@ export class Sockets implements Disposable {
   /** A TCP server on the loopback. */
   server(backlog?: number): Socket<"AF_INET"> {
     const sock = this.add(createServer(["127.0.0.1", 0], { backlog: backlog ?? null }));
-    sock.settimeout(5);
+    sock.settimeout(PATIENCE);
     return sock;
   }
 
-  /** Two ends of a TCP connection on the loopback, which wait for at most five seconds. */
+  /** Two ends of a TCP connection on the loopback, which wait for some seconds. */
   tcp(): [Socket<"AF_INET">, Socket<"AF_INET">] {
     const server = createServer(["127.0.0.1", 0]);
     const client = this.add(new Socket(AF_INET, SOCK_STREAM));
-    client.settimeout(5);
+    client.settimeout(PATIENCE);
     client.connect(server.getsockname());
     const [conn] = server.accept();
     server.close();
-    conn.settimeout(5);
+    conn.settimeout(PATIENCE);
     return [client, this.add(conn)];
   }
 
-  /** Two ends of a Unix connection, which wait for at most five seconds. */
+  /** Two ends of a Unix connection, which wait for some seconds. */
   pair(type: number = SOCK_STREAM): [Socket<"AF_UNIX">, Socket<"AF_UNIX">] {
     const [a, b] = socketpair(AF_UNIX, type);
-    a.settimeout(5);
-    b.settimeout(5);
+    a.settimeout(PATIENCE);
+    b.settimeout(PATIENCE);
     return [this.add(a), this.add(b)];
   }
 
-  /** A UDP socket that is bound on the loopback, and waits for at most five seconds. */
+  /** A UDP socket that is bound on the loopback, and waits for some seconds. */
   udp(): Socket<"AF_INET"> {
     const sock = this.add(new Socket(AF_INET, SOCK_DGRAM));
     sock.bind(["127.0.0.1", 0]);
-    sock.settimeout(5);
+    sock.settimeout(PATIENCE);
     return sock;
   }
 
@@ -210,6 +237,20 @@ export class Sockets implements Disposable {
     for (const sock of this.#all) sock.close();
   }
 }
+
+/** Whether `MSG_CTRUNC` tells what was cut: an emulator has room of its own, and closes no descriptors that it cuts. */
+export const tellsWhatWasCut: boolean = works(() => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  a.sendmsg(["x"], [[SOL_SOCKET, SCM_RIGHTS, new Int32Array(1)]]);
+  return (b.recvmsg(1, 1)[2] & MSG_CTRUNC) !== 0;
+});
+
+/** Whether `IP_MULTICAST_IF` takes an address. */
+export const hasMulticastInterface: boolean = works(() => {
+  using sock = new Socket(AF_INET, SOCK_DGRAM);
+  sock.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, Buffer.from([127, 0, 0, 1]));
+});
 
 /** A folder for as long as its scope. */
 export class Folder implements Disposable {
