@@ -5,14 +5,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   AF_INET,
+  AF_INET6,
   AF_UNIX,
+  close,
   createServer,
   IP_MULTICAST_IF,
   IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_FLOWINFO_SEND,
   MSG_CTRUNC,
   OSError,
   SCM_RIGHTS,
   SO_RCVTIMEO,
+  SO_REUSEADDR,
   SO_SNDTIMEO,
   SOCK_DGRAM,
   SOCK_STREAM,
@@ -251,6 +256,21 @@ export const hasMulticastInterface: boolean = works(() => {
   using sock = new Socket(AF_INET, SOCK_DGRAM);
   sock.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, Buffer.from([127, 0, 0, 1]));
 });
+
+/** Whether the system looks at the descriptor before it looks at what goes with it. */
+export const looksAtDescriptorFirst: boolean = works(() => {
+  using sock = new Socket(AF_INET, SOCK_STREAM);
+  close(sock.fileno());
+  return codeOf(() => sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, null, 4)) !== "EFAULT";
+});
+
+/** Whether flow labels can be leased, and sent. */
+export const hasFlowLabels: boolean =
+  isLinux &&
+  works(() => {
+    using sock = new Socket(AF_INET6, SOCK_DGRAM);
+    sock.setsockopt(IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1);
+  });
 
 /** A folder for as long as its scope. */
 export class Folder implements Disposable {

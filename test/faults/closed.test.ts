@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import * as net from "../../src/index.ts";
 import { AF_INET, SOCK_DGRAM, SOCK_STREAM, Socket, SOL_SOCKET } from "../../src/index.ts";
-import { codeOf, descriptors, Folder, needs, Sockets, works } from "../help.ts";
+import { codeOf, descriptors, Folder, looksAtDescriptorFirst, needs, Sockets } from "../help.ts";
 import { opened } from "./values.ts";
 
 let folder: Folder;
@@ -59,13 +59,6 @@ const calls: Record<string, Call[]> = {
   settimeout: [(sock) => sock.settimeout(1), (sock) => sock.settimeout(null)],
   shutdown: [(sock) => sock.shutdown(net.SHUT_RDWR)],
 };
-
-/** An emulator looks at the value before the descriptor. */
-const looksAtDescriptorFirst = works(() => {
-  using sock = new Socket(AF_INET, SOCK_STREAM);
-  net.close(sock.fileno());
-  return codeOf(() => sock.setsockopt(SOL_SOCKET, net.SO_REUSEADDR, null, 4)) !== "EFAULT";
-});
 
 /** What needs no descriptor, or says in another way that there is none. */
 const without: Record<string, (sock: Socket<"AF_INET">) => void> = {
