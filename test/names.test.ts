@@ -27,7 +27,7 @@ import {
   SOCK_DGRAM,
   SOCK_STREAM,
 } from "../src/index.ts";
-import { muslVersion } from "./help.ts";
+import { muslVersion, slowness } from "./help.ts";
 import { inNamespace, missing } from "./namespace.ts";
 
 const onMusl = muslVersion !== null;
@@ -213,7 +213,7 @@ describe("hosts", () => {
       } catch (error) {
         console.log(error instanceof PermissionError, error.code, error.syscall, error.address);
       }`;
-    const { stdout } = Bun.spawnSync([...nobody, process.execPath, "-e", body], { timeout: 10_000 });
+    const { stdout } = Bun.spawnSync([...nobody, process.execPath, "-e", body], { timeout: 10_000 * slowness });
     expect(stdout.toString()).toBe("true EPERM sethostname undefined\n");
   });
 });
@@ -367,6 +367,6 @@ describe("a name server of its own", () => {
       const found = inNamespace<unknown>(join(import.meta.dir, "names-there.ts"));
       expect(found).toEqual(onMusl ? thereOnMusl : there);
     },
-    30_000,
+    30_000 * slowness,
   );
 });

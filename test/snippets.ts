@@ -12,6 +12,7 @@ import { expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { slowness } from "./help.ts";
 
 const project = join(import.meta.dir, "..");
 
@@ -108,7 +109,7 @@ async function run(consumer: Consumer, snippet: Snippet) {
     env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
     stdin: "ignore",
     stderr: "pipe",
-    timeout: 10_000,
+    timeout: 10_000 * slowness,
     killSignal: "SIGKILL",
   });
   const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
@@ -135,13 +136,17 @@ export function testSnippets(snippets: Snippet[]): void {
       const { status, stderr, promised, printed } = (await (results ??= runAll())).get(snippet)!;
       expect({ status, stderr, printed }).toEqual({ status: 0, stderr: "", printed: promised });
     },
-    60_000,
+    60_000 * slowness,
   );
 
-  test("all of them type-check", () => {
-    using consumer = new Consumer();
-    for (const snippet of snippets) consumer.write(snippet);
-    const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "check", "--no-pretty", consumer.path]);
-    expect({ exitCode, output: exitCode === 0 ? "" : `${stdout}${stderr}` }).toEqual({ exitCode: 0, output: "" });
-  }, 60_000);
+  test(
+    "all of them type-check",
+    () => {
+      using consumer = new Consumer();
+      for (const snippet of snippets) consumer.write(snippet);
+      const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "check", "--no-pretty", consumer.path]);
+      expect({ exitCode, output: exitCode === 0 ? "" : `${stdout}${stderr}` }).toEqual({ exitCode: 0, output: "" });
+    },
+    60_000 * slowness,
+  );
 }

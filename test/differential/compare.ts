@@ -23,7 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeFileName, encodeFileName } from "../../src/filenames.ts";
 import * as sockets from "../../src/index.ts";
-import { muslVersion } from "../help.ts";
+import { muslVersion, slowness } from "../help.ts";
 import { onMusl } from "./musl.ts";
 
 /** A variable of the script as an argument, or the result of one of its methods. */
@@ -250,7 +250,7 @@ export function mismatches(rows: readonly Row[], ours: unknown[][], theirs: unkn
 }
 
 /** How long a test may take: many times what it does, for machines that are busy. */
-export const TIME = 30_000;
+export const TIME = 30_000 * slowness;
 
 /**
  * Makes a test of each group of rows; Python runs once for all of them.
