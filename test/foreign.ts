@@ -5,7 +5,7 @@
  * own. Nothing is installed, and nothing of the machine's changes.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 const project = join(import.meta.dir, "..");
 const cache = join(project, "node_modules", ".cache", "berkeley-sockets");
@@ -18,7 +18,8 @@ async function run(command: string[], cwd: string): Promise<string> {
   const child = Bun.spawn(command, { cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   if (status === 0) return stdout;
-  const reason = stderr.trim().split("\n").slice(-3).join(" ");
+  const lines = stderr.trim().split("\n");
+  const reason = lines.find((line) => /^E:|\berror\b/i.test(line)) ?? lines.at(-1);
   throw new Lacking(`${command[0]!.split("/").at(-1)} ended with ${status}: ${reason}`);
 }
 
@@ -42,6 +43,9 @@ export async function cached(name: string, make: (folder: string, final: string)
   }
   return final;
 }
+
+/** Stands in the names of folders where something has its own path written into it: the project may move. */
+export const here: string = Bun.hash(project).toString(36);
 
 /** The version of Bun that the project is for. */
 export const bunVersion: string = JSON.parse(readFileSync(join(project, "package.json"), "utf8")).devDependencies.bun;
@@ -69,7 +73,8 @@ export async function fetchBun(name: string, cpu: string): Promise<string> {
   return join(folder, "node_modules", "@oven", name, "bin", "bun");
 }
 
-const updated = new Set<string>();
+/** For each architecture whose lists were read in this run, what apt warned of: a server that did not answer, say. */
+const warnings = new Map<string, string>();
 
 /** Options of an apt for an architecture, with lists of its own; its key rings and sources are the machine's. */
 async function apt(architecture: string): Promise<string[]> {
@@ -89,8 +94,12 @@ async function apt(architecture: string): Promise<string[]> {
     "Acquire::Languages": "none",
   };
   const options = ["-qq", ...Object.entries(values).flatMap(([name, value]) => ["-o", `${name}=${value}`])];
-  if (!updated.has(architecture)) await run(["apt-get", ...options, "update"], folder);
-  updated.add(architecture);
+  if (!warnings.has(architecture)) {
+    const { exitCode, stderr } = Bun.spawnSync(["apt-get", ...options, "update"], { stdin: "ignore" });
+    const [warning = ""] = stderr.toString().trim().split("\n");
+    if (exitCode !== 0) throw new Lacking(`apt-get update ended with ${exitCode}: ${warning}`);
+    warnings.set(architecture, warning);
+  }
   return options;
 }
 
@@ -100,16 +109,31 @@ async function apt(architecture: string): Promise<string[]> {
  * @param name - The folder's name in the cache.
  * @param packages - The packages' names.
  * @param architecture - As Debian calls it.
+ * @param only - The one file that is wanted of them; all, where it is left out.
  */
-export async function fetchDebian(name: string, packages: string[], architecture: string): Promise<string> {
+export async function fetchDebian(
+  name: string,
+  packages: string[],
+  architecture: string,
+  only?: string,
+): Promise<string> {
   return await cached(name, async (work) => {
-    await run(["apt-get", ...(await apt(architecture)), "download", ...packages], work);
+    try {
+      await run(["apt-get", ...(await apt(architecture)), "download", ...packages], work);
+    } catch (error) {
+      throw new Lacking(`${(error as Error).message} ${warnings.get(architecture) ?? ""}`.trim());
+    }
     for (const file of readdirSync(work).filter((entry) => entry.endsWith(".deb"))) {
       const path = join(work, file);
       console.log(`fetched ${decodeURIComponent(file)} from Debian, ${megabytes(statSync(path).size)}`);
-      await run(["dpkg-deb", "-x", path, work], work);
+      const into = only === undefined ? work : join(work, "unpacked");
+      await run(["dpkg-deb", "-x", path, into], work);
       rmSync(path);
     }
+    if (only === undefined) return;
+    mkdirSync(dirname(join(work, only)), { recursive: true });
+    renameSync(join(work, "unpacked", only), join(work, only));
+    rmSync(join(work, "unpacked"), { recursive: true });
   });
 }
 

@@ -14,6 +14,7 @@ import {
   described,
   fetchBun,
   fetchDebian,
+  here,
   Lacking,
   load,
   main,
@@ -22,14 +23,18 @@ import {
   shimFor,
 } from "../foreign.ts";
 
-// How many times longer a test may take, and what part of their rounds those tests do that draw at random.
+// How many times longer a test may take.
 const SLOWNESS = 10;
 
 async function emulator(): Promise<string> {
   const name = "qemu-aarch64-static";
   return (
     Bun.which(name) ??
-    join(await fetchDebian("debian-qemu-user-static", ["qemu-user-static"], "amd64"), "usr", "bin", name)
+    join(
+      await fetchDebian("debian-qemu-user-static", ["qemu-user-static"], "amd64", `usr/bin/${name}`),
+      "usr/bin",
+      name,
+    )
   );
 }
 
@@ -50,17 +55,17 @@ await main(async () => {
   const library = await shimFor("linux-arm64");
   const qemu = await emulator();
   const root = await fetchDebian("debian-libc6-arm64", ["libc6"], "arm64");
-  const folder = await cached(`arm64-${bunVersion}`, makeBun);
+  const folder = await cached(`arm64-${bunVersion}-${here}`, makeBun);
   const launcher = join(folder, "bun.sh");
-  const preload = `--preload=${join(import.meta.dir, "launch.ts")}`;
+  const preload = `"--preload=${join(import.meta.dir, "launch.ts")}"`;
   // The emulator copies control messages onto its stack, whatever their length, and ends where they do not fit.
   writeFileSync(
     launcher,
     `#!/bin/sh
 BS_TEST_LAUNCHER=${quoted(launcher)}
-BUN_OPTIONS=${quoted(preload.replaceAll(" ", "\\ "))}
+BUN_OPTIONS=${quoted(preload)}
 export BS_TEST_LAUNCHER BUN_OPTIONS
-ulimit -s 524288
+ulimit -s 524288 2>/dev/null || :
 exec ${[qemu, "-L", root, join(folder, "bun")].map(quoted).join(" ")} "$@"
 `,
   );

@@ -15,6 +15,7 @@ import {
   described,
   fetchBun,
   fetchDebian,
+  here,
   Lacking,
   load,
   main,
@@ -64,7 +65,7 @@ async function makeBun(folder: string, final: string): Promise<void> {
 
 await main(async () => {
   const library = await shimFor("linux-x64");
-  const folder = await cached(`musl-${bunVersion}`, makeBun);
+  const folder = await cached(`musl-${bunVersion}-${here}`, makeBun);
   const bun = join(folder, "bun");
   const { version, platform, files } = await load(bun);
   const libc = files.find((file) => file.endsWith(LOADER));
