@@ -191,14 +191,15 @@ function ipv4(host: unknown): string {
 export type HostEntry = [host: string, aliases: string[], addresses: string[]];
 
 /**
- * A host's official name, its other names, its IPv4 addresses; see gethostbyname(3).
+ * A host's official name, its other names, its IPv4 addresses; see gethostbyname(3). On musl the first of its other
+ * names is the official one again.
  *
  * @throws herror with an `h_errno`; gaierror where the name does not resolve at all.
  *
  * @example
  * ```ts
  * import { gethostbyname_ex } from "berkeley-sockets";
- * console.log(gethostbyname_ex("127.0.0.1")); // [ "127.0.0.1", [], [ "127.0.0.1" ] ]
+ * console.log(gethostbyname_ex("127.0.0.1")); // [ "127.0.0.1", …, [ "127.0.0.1" ] ]
  * ```
  */
 export function gethostbyname_ex(host: string): HostEntry {

@@ -4,6 +4,7 @@ import { dlopen } from "bun:ffi";
 import {
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   renameSync,
   rmdirSync,
@@ -15,13 +16,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   AF_INET,
+  AF_INET6,
   AF_UNIX,
+  close,
+  CMSG_LEN,
   createServer,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_FLOWINFO_SEND,
+  IP_MULTICAST_IF,
+  MSG_CTRUNC,
   MSG_WAITALL,
   OSError,
   SCM_RIGHTS,
   SO_LINGER,
+  SO_PASSCRED,
   SO_RCVTIMEO,
+  SO_REUSEADDR,
   SO_SNDTIMEO,
   SO_TYPE,
   SOCK_DGRAM,
@@ -37,6 +48,15 @@ export type Net = typeof import("../src/index.ts") & { given: Socket[] };
 
 export const isLinux = process.platform === "linux";
 export const isWindows = process.platform === "win32";
+/**
+ * The version of musl, where it is the C library of this process, else null. A machine may have several C libraries, so
+ * that what is loaded counts; musl's loader is its library, too, and run alone it tells its version.
+ */
+export const muslVersion: string | null = (() => {
+  const loader = isLinux ? /\/\S*\/ld-musl-\S+/.exec(readFileSync("/proc/self/maps", "utf8"))?.[0] : undefined;
+  if (loader === undefined) return null;
+  return /Version (\S+)/.exec(Bun.spawnSync([loader]).stderr.toString())?.[1] ?? "unknown";
+})();
 export const isRoot = process.getuid?.() === 0;
 /** Whether Unix sockets can be made: Wine has none. */
 export const hasUnix = works(() => new Socket(AF_UNIX, SOCK_STREAM));
@@ -97,6 +117,25 @@ export function works(attempt: () => Disposable): boolean {
   } catch (error) {
     if (error instanceof OSError) return false;
     throw error;
+  }
+}
+
+/** Whether Bun runs in an emulator, as test/arm64/run.ts has it. */
+const emulated = process.env["BS_TEST_LAUNCHER"] !== undefined;
+
+/** How many times longer than on a machine of its own everything may take here. */
+export const slowness = Number(process.env["BS_TEST_SLOWNESS"] ?? 1);
+
+/**
+ * Whether something of the system works where Bun runs in an emulator, which has less than the system: it is tried there.
+ * On a machine it is not tried: what does not work is a failure.
+ */
+export function worksInEmulator(attempt: () => unknown): boolean {
+  if (!emulated) return true;
+  try {
+    return attempt() !== false;
+  } catch {
+    return false;
   }
 }
 
@@ -221,12 +260,13 @@ export function elapsed(call: () => void): number {
 }
 
 /**
- * Checks that a call runs out of time when it should: never early, and less than 20 ms late. A loaded machine may
- * schedule late, so that it has some tries to be punctual.
+ * Checks that a call runs out of time when it should: never early, and less than 20 ms late (an emulator has more). A
+ * loaded machine may schedule late, so that it has some tries to be punctual.
  */
 export function expectTimeout(seconds: number, call: () => unknown): void {
   let late = Infinity;
-  for (let tries = 0; tries < 5 && late >= 20; tries++) {
+  const grace = 20 * slowness;
+  for (let tries = 0; tries < 5 && late >= grace; tries++) {
     const ms = elapsed(() => {
       const error = thrown(call);
       expect(error).toBeInstanceOf(TimeoutError);
@@ -235,7 +275,7 @@ export function expectTimeout(seconds: number, call: () => unknown): void {
     expect(ms).toBeGreaterThanOrEqual(seconds * 1000);
     late = Math.min(late, ms - seconds * 1000);
   }
-  expect(late).toBeLessThan(20);
+  expect(late).toBeLessThan(grace);
 }
 
 /** What SO_RCVTIMEO takes for some seconds: a `struct timeval`, on Windows milliseconds. */
@@ -247,11 +287,14 @@ export function timeval(seconds: number): BigInt64Array | Int32Array {
 /** SO_LINGER's value with which a connection that is closed is reset: `struct linger`, whose fields Windows has shorter. */
 export const resetting = isWindows ? Uint16Array.of(1, 0) : Int32Array.of(1, 0);
 
+/** For how many seconds a test waits for another process. */
+const PATIENCE = 5 * slowness;
+
 /**
  * Bounds the waiting of a blocking socket, by the system's own means, so that a test that fails does not hang. (It also
  * keeps the system from restarting interrupted calls by itself, see signal(7).)
  */
-export function bounded<S extends Socket>(sock: S, seconds = 5): S {
+export function bounded<S extends Socket>(sock: S, seconds = PATIENCE): S {
   sock.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeval(seconds));
   sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, timeval(seconds));
   return sock;
@@ -269,30 +312,30 @@ export class Sockets implements Disposable {
   /** A TCP server on the loopback. */
   server(backlog?: number): Socket<"AF_INET"> {
     const sock = this.add(createServer(["127.0.0.1", 0], { backlog: backlog ?? null }));
-    sock.settimeout(5);
+    sock.settimeout(PATIENCE);
     return sock;
   }
 
-  /** Two ends of a TCP connection on the loopback, which wait for at most five seconds. */
+  /** Two ends of a TCP connection on the loopback, which wait for some seconds. */
   tcp(): [Socket<"AF_INET">, Socket<"AF_INET">] {
     const server = createServer(["127.0.0.1", 0]);
     const client = this.add(new Socket(AF_INET, SOCK_STREAM));
-    client.settimeout(5);
+    client.settimeout(PATIENCE);
     client.connect(server.getsockname());
     const [conn] = server.accept();
     server.close();
-    conn.settimeout(5);
+    conn.settimeout(PATIENCE);
     return [client, this.add(conn)];
   }
 
   /**
-   * Two ends of a Unix connection, which wait for at most five seconds. Windows has no such pairs: there they are of
+   * Two ends of a Unix connection, which wait for some seconds. Windows has no such pairs: there they are of
    * AF_INET, for tests that want any two ends.
    */
   pair(type: number = SOCK_STREAM): [Socket<"AF_UNIX">, Socket<"AF_UNIX">] {
     const [a, b] = !isWindows ? socketpair(AF_UNIX, type) : type === SOCK_DGRAM ? this.#udpPair() : this.tcp();
-    a.settimeout(5);
-    b.settimeout(5);
+    a.settimeout(PATIENCE);
+    b.settimeout(PATIENCE);
     return [this.add(a), this.add(b)] as never;
   }
 
@@ -303,11 +346,11 @@ export class Sockets implements Disposable {
     return [a, b];
   }
 
-  /** A UDP socket that is bound on the loopback, and waits for at most five seconds. */
+  /** A UDP socket that is bound on the loopback, and waits for some seconds. */
   udp(): Socket<"AF_INET"> {
     const sock = this.add(new Socket(AF_INET, SOCK_DGRAM));
     sock.bind(["127.0.0.1", 0]);
-    sock.settimeout(5);
+    sock.settimeout(PATIENCE);
     return sock;
   }
 
@@ -331,6 +374,36 @@ export function removeFolder(path: string): void {
 export function errorsOf(stderr: string): string {
   return stderr.replaceAll(/^Internal error: directory mismatch for directory .*\r?\n/gm, "");
 }
+
+/** Whether `MSG_CTRUNC` tells what was cut: an emulator has room of its own, and closes no descriptors that it cuts. */
+export const tellsWhatWasCut: boolean = worksInEmulator(() => {
+  using own = new Sockets();
+  const [a, b] = own.pair();
+  b.setsockopt(SOL_SOCKET, SO_PASSCRED, 1);
+  a.send("x");
+  return (b.recvmsg(1, CMSG_LEN(11))[2] & MSG_CTRUNC) !== 0; // a byte less than credentials have
+});
+
+/** Whether `IP_MULTICAST_IF` takes an address. */
+export const hasMulticastInterface: boolean = worksInEmulator(() => {
+  using sock = new Socket(AF_INET, SOCK_DGRAM);
+  sock.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, Buffer.from([127, 0, 0, 1]));
+});
+
+/** Whether the system looks at the descriptor before it looks at what goes with it. */
+export const looksAtDescriptorFirst: boolean = worksInEmulator(() => {
+  using sock = new Socket(AF_INET, SOCK_STREAM);
+  close(sock.fileno());
+  return codeOf(() => sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, null, 4)) !== "EFAULT";
+});
+
+/** Whether flow labels can be leased, and sent. */
+export const hasFlowLabels: boolean =
+  isLinux &&
+  worksInEmulator(() => {
+    using sock = new Socket(AF_INET6, SOCK_DGRAM);
+    sock.setsockopt(IPPROTO_IPV6, IPV6_FLOWINFO_SEND, 1);
+  });
 
 /** A folder for as long as its scope. */
 export class Folder implements Disposable {

@@ -19,6 +19,7 @@ import {
   type Net,
   peer,
   type Peer,
+  slowness,
   Sockets,
 } from "./help.ts";
 
@@ -159,14 +160,14 @@ function busyServer(own: Sockets): [address: readonly [string, number], server: 
     sock.connectEx(address);
   }
   const accepting = peer(
-    async (net) => {
+    async (net, seconds) => {
       const listener = net.given[0]!;
       await Bun.sleep(60);
-      listener.settimeout(4);
+      listener.settimeout(seconds);
       const all = [];
       for (let i = 0; i < 4; i++) all.push(listener.accept());
     },
-    [],
+    [4 * slowness],
     [server],
   );
   return [address, accepting];
@@ -187,7 +188,7 @@ needs("Linux", isLinux)("connect waits on until it is connected, with a timeout"
   const [address, server] = busyServer(own);
   using _ = server;
   using sock = new Socket();
-  sock.settimeout(4);
+  sock.settimeout(4 * slowness);
   await inTheStorm(() => expect(sock.connectEx(address)).toBe(0));
   expect(sock.getpeername()).toEqual(address);
 });

@@ -6,6 +6,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { slowness } from "./help.ts";
 import { AF_INET, SIOCGIFFLAGS, SIOCSIFFLAGS, sethostname, SOCK_DGRAM, Socket } from "../src/index.ts";
 
 const wrapper = ["unshare", "--mount", "--net", "--uts"];
@@ -25,7 +26,7 @@ export const missing: string =
 /** What a module's default export returns there. */
 export function inNamespace<T>(module: string): T {
   const command = [...wrapper, process.execPath, import.meta.path, module];
-  const { exitCode, stdout, stderr } = Bun.spawnSync(command, { timeout: 25_000 });
+  const { exitCode, stdout, stderr } = Bun.spawnSync(command, { timeout: 25_000 * slowness });
   if (exitCode !== 0) throw new Error(`the namespace ended with ${exitCode}: ${stderr.toString()}`);
   return JSON.parse(stdout.toString());
 }

@@ -33,7 +33,7 @@ test("every example is linked or is part of the quickstart", () => {
 
 test("every script that it names is in package.json", async () => {
   const { scripts } = await Bun.file(join(project, "package.json")).json();
-  const named = [...readme.matchAll(/\bbun(?:@[\d.]+)? run (\w+)/g)].map(([, name]) => name!);
+  const named = [...readme.matchAll(/\bbun(?:@[\d.]+)? run ([\w:]+)/g)].map(([, name]) => name!);
   expect(named).toContain("quickstart");
   expect(named.filter((name) => !(name in scripts))).toEqual([]);
 });

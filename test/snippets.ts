@@ -12,7 +12,7 @@ import { expect } from "bun:test";
 import { mkdirSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { errorsOf, hasTypeChecker, hasUnix, needs, passesDescriptors, removeFolder } from "./help.ts";
+import { errorsOf, hasTypeChecker, hasUnix, needs, passesDescriptors, removeFolder, slowness } from "./help.ts";
 
 const project = join(import.meta.dir, "..");
 
@@ -120,7 +120,7 @@ async function run(consumer: Consumer, snippet: Snippet) {
     env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
     stdin: "ignore",
     stderr: "pipe",
-    timeout: 10_000,
+    timeout: 10_000 * slowness,
     killSignal: "SIGKILL",
   });
   const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
@@ -157,7 +157,7 @@ export function testSnippets(snippets: Snippet[]): void {
         const { status, stderr, promised, printed } = (await (results ??= runAll())).get(snippet)!;
         expect({ status, stderr, printed }).toEqual({ status: 0, stderr: "", printed: promised });
       },
-      60_000,
+      60_000 * slowness,
     );
   }
 
@@ -174,6 +174,6 @@ export function testSnippets(snippets: Snippet[]): void {
       const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "check", "--no-pretty", consumer.path]);
       expect({ exitCode, output: exitCode === 0 ? "" : `${stdout}${stderr}` }).toEqual({ exitCode: 0, output: "" });
     },
-    60_000,
+    60_000 * slowness,
   );
 }

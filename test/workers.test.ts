@@ -1,7 +1,7 @@
 /** A call that blocks stops its own thread, and no other. */
 import { expect, test } from "bun:test";
 import { setdefaulttimeout, Socket, getdefaulttimeout } from "../src/index.ts";
-import { type Net, script, Sockets } from "./help.ts";
+import { type Net, script, slowness, Sockets } from "./help.ts";
 
 /** Runs a function in a Worker; what it returns comes as a message. */
 function work<Args extends unknown[], Result>(body: (net: Net, ...args: Args) => Result, args: Args): Promise<Result> {
@@ -34,7 +34,7 @@ test("several Workers wait, each on its own socket, while this thread goes on", 
       [b.fileno()],
     ),
   );
-  await Bun.sleep(150);
+  await Bun.sleep(150 * slowness);
   expect(ticks).toBeGreaterThan(10);
   for (const [i, [a]] of pairs.entries()) a.sendall(`to ${i}`);
   expect(await Promise.all(results)).toEqual(["to 0", "to 1", "to 2", "to 3"]);

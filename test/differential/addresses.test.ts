@@ -11,6 +11,7 @@ import {
   SOCK_DGRAM,
   SOCK_STREAM,
 } from "../../src/index.ts";
+import { hasFlowLabels } from "../help.ts";
 import { type Call, compare, type Difference, product, ref, type Row } from "./compare.ts";
 
 const udp4: Call = ["s = Socket", AF_INET, SOCK_DGRAM];
@@ -115,7 +116,8 @@ const flow: Row = [
   ["s.connect", ["::1", 9, 0x54321]],
 ];
 
-compare({
+const FLOW = "a flow label";
+const groups: Record<string, readonly Row[]> = {
   "shapes of IPv4 addresses": [
     ...product([udp4, tcp4], methods, shapes4).map(([open, what, address]): Row => [
       open as Call,
@@ -206,8 +208,8 @@ compare({
     [tcp4, ["s.settimeout", 5], ["s.connect", ["127.0.0.1", 1]], ["s.connectEx", ["127.0.0.1", 1]]],
     [tcp4, ["s.sendto", Buffer.of(1), ["127.0.0.1", 1]], ["s.getpeername"], ["s.recv", 1], ["s.send", Buffer.of(1)]],
   ],
+  [FLOW]: [flow],
   "a connection, a datagram": [
-    ...(IPV6_FLOWLABEL_MGR === undefined ? [] : [flow]),
     [
       ["l = createServer", ["127.0.0.1", 0]],
       ["c = Socket"],
@@ -236,4 +238,6 @@ compare({
       ["t.bind", ["127.0.0.1", 0]],
     ],
   ],
-});
+};
+
+compare(groups, { [FLOW]: ["IPV6_FLOWLABEL_MGR", hasFlowLabels] });

@@ -25,6 +25,7 @@ import {
   TCP_CONGESTION,
   TCP_NODELAY,
 } from "../../src/index.ts";
+import { codeOf, worksInEmulator } from "../help.ts";
 import { type Call, compare, type Difference, type Row } from "./compare.ts";
 
 /** Options whose values the system counts or measures, or that make a descriptor. */
@@ -77,11 +78,15 @@ const kinds: readonly Call[] = [
 const tcp = kinds[0]!;
 const wrong = [undefined, null, "1", 1.5, NaN, [], 2 ** 31, 2 ** 32, 2 ** 63, -(2 ** 31) - 1, -(2 ** 63)];
 
-compare({
-  "what every option is at first": kinds.flatMap((open) =>
-    options.map(([level, option]): Row => [open, ["s.getsockopt", level, option]]),
-  ),
-  "what every option is, as bytes": kinds.flatMap((open) =>
+const FIRST = "what every option is at first";
+const BYTES = "what every option is, as bytes";
+const BECOMES = "what every option becomes";
+const SET = "every option set by bytes";
+const STRINGS = "options that are strings";
+
+const groups: Record<string, readonly Row[]> = {
+  [FIRST]: kinds.flatMap((open) => options.map(([level, option]): Row => [open, ["s.getsockopt", level, option]])),
+  [BYTES]: kinds.flatMap((open) =>
     options
       .filter(([level, option]) => !asking.has(`${level} ${option}`))
       .map(([level, option]): Row => [
@@ -91,7 +96,7 @@ compare({
         ["s.getsockopt", level, option, 100],
       ]),
   ),
-  "what every option becomes": kinds
+  [BECOMES]: kinds
     .slice(0, 6)
     .flatMap((open) =>
       options.flatMap(([level, option]) =>
@@ -102,7 +107,7 @@ compare({
         ]),
       ),
     ),
-  "every option set by bytes": kinds
+  [SET]: kinds
     .slice(0, 4)
     .flatMap((open) =>
       options.flatMap(([level, option]) =>
@@ -202,6 +207,8 @@ compare({
       ["s.getsockopt", IPPROTO_TCP, TCP_NODELAY],
       ["s.getsockopt", IPPROTO_TCP, TCP_NODELAY, 4],
     ],
+  ],
+  [STRINGS]: [
     ...(TCP_CONGESTION === undefined
       ? []
       : [
@@ -223,4 +230,19 @@ compare({
           [tcp, ["s.setsockopt", SOL_SOCKET, SO_BINDTODEVICE, Buffer.from("nosuch")]] as Row,
         ]),
   ],
+};
+
+// An emulator answers by itself about the options that it does not know, and adds no NUL to strings.
+const knowsEvery = worksInEmulator(() => {
+  using sock = new sockets.Socket(AF_INET, SOCK_STREAM);
+  return codeOf(() => sock.getsockopt(IPPROTO_IPV6, 255)) !== "ENOPROTOOPT"; // as the system says it to TCP over IPv4
+});
+const knowsStrings = worksInEmulator(() => {
+  using sock = new sockets.Socket(AF_INET, SOCK_STREAM);
+  return sock.getsockopt(IPPROTO_TCP, TCP_CONGESTION, 16).length === 16;
+});
+const every = ["system that is asked about every option", knowsEvery] as const;
+compare(groups, {
+  ...{ [FIRST]: every, [BYTES]: every, [BECOMES]: every, [SET]: every },
+  [STRINGS]: ["system that is asked about strings", knowsStrings],
 });

@@ -16,7 +16,17 @@ import {
   SOCK_DGRAM,
   SOCK_STREAM,
 } from "../../src/index.ts";
+import { muslVersion } from "../help.ts";
 import { type Call, mismatches, product, type Row, runOurs, runPython } from "./compare.ts";
+
+// What glibc's answers tell nothing of musl's about. It asks again where a server fails or refuses, until its time is over,
+// a second for each call; takes 512 bytes of an answer before 1.2.4, and the last of several names of an address.
+const onGlibcAlone = [
+  ...["refused.test", "servfail.test", "formerr.test", "notimp.test", "many.test"],
+  ...["10.0.0.2", "10.0.0.4", "10.0.0.6", "fd00:0:1::1"],
+];
+const onMusl = muslVersion !== null;
+const asked = (name: string): boolean => !onMusl || !onGlibcAlone.includes(name);
 
 const hosts = [
   ...["one.test", "four.test", "six.test", "many.test", "alias.test", "nodata.test", "missing.test", "refused.test"],
@@ -35,7 +45,7 @@ const hosts = [
     "127.0.0.1.",
     "::1 ",
   ],
-];
+].filter(asked);
 const addresses = [
   "10.0.0.1",
   "10.0.0.2",
@@ -46,12 +56,15 @@ const addresses = [
   "fd00::1",
   "fd00::2",
   "fd00:0:1::1",
-];
+].filter(asked);
 const local = ["127.0.0.1", "::1", "10.1.1.1", "10.1.1.2", "10.1.1.3", "10.1.1.4", "fd00::5", "127.0.0.2"];
+// What an address's name is that has none, glibc leaves to the caller.
+const named = onMusl ? ["hosted.test", "hosted", "localhost", "missing.test"] : hosts;
 const rows = (name: string, ...lists: readonly (readonly unknown[])[]): Row[] =>
   product(...lists).map((args): Row => [[name, ...args]]);
+// musl leaves NI_NOFQDN out of account.
 const nameFlags = Array.from({ length: 32 }, (_, mask) =>
-  [NI_DGRAM, NI_NAMEREQD, NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV].reduce(
+  [NI_DGRAM, NI_NAMEREQD, onMusl ? 0 : NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV].reduce(
     (sum, flag, i) => ((mask >> i) & 1 ? sum | flag : sum),
     0,
   ),
@@ -68,7 +81,8 @@ const groups: Record<string, readonly Row[]> = {
     [AF_UNSPEC, AF_INET, AF_INET6],
     [SOCK_STREAM],
     [0],
-    [0, AI_CANONNAME, AI_V4MAPPED, AI_V4MAPPED | AI_ALL, AI_ADDRCONFIG],
+    // To musl the loopback is an address as any other.
+    [0, AI_CANONNAME, AI_V4MAPPED, AI_V4MAPPED | AI_ALL, ...(onMusl ? [] : [AI_ADDRCONFIG])],
   ),
   "getaddrinfo of an address, with its name": rows(
     "getaddrinfo",
@@ -92,10 +106,11 @@ const groups: Record<string, readonly Row[]> = {
     ),
   ],
   gethostbyname: [...rows("gethostbyname", hosts), ...rows("gethostbyname_ex", [...hosts, ""])],
-  gethostbyaddr: rows("gethostbyaddr", [...hosts, ...addresses, ...local, "", "<broadcast>", "1.2.3", "0x7f.1"]),
+  gethostbyaddr: rows("gethostbyaddr", [...named, ...addresses, ...local, "", "<broadcast>", "1.2.3", "0x7f.1"]),
   getfqdn: [
     [["getfqdn"], ["gethostname"]],
-    ...rows("getfqdn", [...hosts, ...addresses, ...local, "", " ", "0.0.0.0", " hosted "]),
+    ...rows("getfqdn", [...named, ...addresses, ...local.filter((host) => !onMusl || host !== "10.1.1.4")]),
+    ...rows("getfqdn", ["", " ", "0.0.0.0", " hosted "]),
   ],
   "names in addresses": [
     ...product(sockets, ["s.bind", "s.connect", "s.connectEx"], hosts).map(([open, what, host]): Row => [
@@ -111,7 +126,7 @@ const groups: Record<string, readonly Row[]> = {
     ]),
     ...rows(
       "s = createConnection",
-      ["missing.test", "servfail.test", "nodata.test", "one.test", "localhost"].map((host) => [host, 1]),
+      ["missing.test", "servfail.test", "nodata.test", "one.test", "localhost"].filter(asked).map((host) => [host, 1]),
       [1],
     ),
     ...rows(
@@ -127,7 +142,13 @@ const groups: Record<string, readonly Row[]> = {
     },
     {
       script: [["createServer", ["missing.test", 0]]],
-      ours: [{ error: "gaierror", errno: EAI_NONAME, reason: "Name or service not known" }],
+      ours: [
+        {
+          error: "gaierror",
+          errno: EAI_NONAME,
+          reason: onMusl ? "Name does not resolve" : "Name or service not known",
+        },
+      ],
       why: "the resolver's error stays one; Python makes an OSError of it",
     },
   ],

@@ -4,11 +4,13 @@
 import {
   AF_INET,
   AF_INET6,
+  AF_NETLINK,
   AF_UNIX,
   MSG_DONTWAIT,
   MSG_OOB,
   MSG_PEEK,
   MSG_TRUNC,
+  NETLINK_GENERIC,
   SCM_RIGHTS,
   SHUT_RD,
   SHUT_RDWR,
@@ -17,11 +19,14 @@ import {
   SOCK_CLOEXEC,
   SOCK_DGRAM,
   SOCK_NONBLOCK,
+  SOCK_RAW,
   SOCK_SEQPACKET,
   SOCK_STREAM,
+  Socket,
   SOL_SOCKET,
 } from "../../src/index.ts";
 import { UNIX_PATH_MAX } from "../../src/families/unix.ts";
+import { codeOf, looksAtDescriptorFirst, worksInEmulator } from "../help.ts";
 import { type Call, compare, type Difference, directory, product, ref, type Row } from "./compare.ts";
 
 /** A row for each choice of arguments: the calls before, then `what` of them. */
@@ -63,7 +68,6 @@ const onClosed: Call[] = [
   ["s.getsockopt", SOL_SOCKET, SO_TYPE, 4],
   ["s.setsockopt", SOL_SOCKET, SO_TYPE, 1],
   ["s.setsockopt", SOL_SOCKET, SO_TYPE, Buffer.alloc(4)],
-  ["s.setsockopt", SOL_SOCKET, SO_TYPE, null, 4],
   ["s.listen"],
   ["s.listen", 1],
   ["s.recv", 1],
@@ -94,16 +98,20 @@ const onClosed: Call[] = [
 const lengths = Array.from({ length: UNIX_PATH_MAX }, (_, length) => length).filter((n) => n > directory.length + 1);
 const pathOf = (length: number): string => `${directory}/`.padEnd(length, "x");
 
-compare({
+const NETLINK = "netlink sockets";
+const TYPES = "Socket: unknown bits of the type";
+const NULL = "setsockopt of null without a descriptor";
+
+const groups: Record<string, readonly Row[]> = {
   "Socket: families, types, protocols": [
     ...each(
       [],
       "s = Socket",
-      Array.from({ length: 46 }, (_, i) => i),
+      Array.from({ length: 46 }, (_, i) => i).filter((family) => family !== AF_NETLINK),
       [1, 2, 3, 4, 5],
       [0, 1, 6, 17, 255],
     ),
-    ...each([], "s = Socket", [AF_INET, AF_INET6, AF_UNIX], [0, 6, 10, 11, 16, 2 ** 31 - 1], [0, 6]),
+    ...each([], "s = Socket", [AF_INET, AF_INET6, AF_UNIX], [0, 6, 10, 11, 2 ** 31 - 1], [0, 6]),
     ...each(
       [],
       "s = Socket",
@@ -119,6 +127,8 @@ compare({
       why: "-1 stands for what a descriptor tells, and here is none: it is refused, as -2 is",
     })),
   ],
+  [NETLINK]: each([], "s = Socket", [AF_NETLINK ?? 16], [1, 2, 3, 4, 5], [0, 1, 6, 17, 255]),
+  [TYPES]: each([], "s = Socket", [AF_INET, AF_INET6, AF_UNIX], [16, 32, 0x100, 0x1001], [0, 6]),
   "Socket: wrong arguments": [
     ...each([], "s = Socket", [...wrong, 2 ** 31, 2 ** 32, 2 ** 64, -(2 ** 31) - 1]),
     ...each([], "s = Socket", [AF_INET], [...wrong, 2 ** 31, 2 ** 32, 2 ** 64]),
@@ -517,6 +527,7 @@ compare({
     [pair, ["t.sendall", Buffer.from("hello")], ["recvFds", ref("s"), 3, 1], ["recvFds", ref("s"), 3, 0]],
     [pair, ["recvFds", ref("s"), -1, 1], ["recvFds", ref("s"), "1", 1]],
   ],
+  [NULL]: ["s.close", "s.detach?"].map((end): Row => [tcp, [end], ["s.setsockopt", SOL_SOCKET, SO_TYPE, null, 4]]),
   "the life of a descriptor": [
     ...["s.close", "s.detach?"].map((end): Row => [tcp, [end], ...onClosed]),
     [
@@ -686,4 +697,13 @@ compare({
       ["s.bind", ""],
     ],
   ],
+};
+
+// An emulator lets through what it knows.
+const hasNetlink = worksInEmulator(() => new Socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC).close());
+const refusesBits = worksInEmulator(() => codeOf(() => new Socket(AF_INET, 16)) === "EINVAL");
+compare(groups, {
+  [NETLINK]: ["netlink but for routes", hasNetlink],
+  [TYPES]: ["refusal of such bits", refusesBits],
+  [NULL]: ["EBADF before EFAULT", looksAtDescriptorFirst],
 });

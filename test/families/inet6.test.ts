@@ -15,7 +15,7 @@ import {
   SOCK_STREAM,
   Socket,
 } from "../../src/index.ts";
-import { codeOf, isLinux, isWindows, needs, Sockets } from "../help.ts";
+import { codeOf, hasFlowLabels, isWindows, needs, Sockets } from "../help.ts";
 
 const hasLoopback = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === "::1"));
 const linkLocal = Object.entries(networkInterfaces())
@@ -59,7 +59,7 @@ six("hosts come in their shortest form", () => {
   expect(sock.getpeername()).toEqual(["::1", 9, 0, 0]);
 });
 
-needs("Linux with IPv6", hasLoopback && isLinux)("flow information is kept, and sent", () => {
+needs("IPv6 with flow labels", hasLoopback && hasFlowLabels)("flow information is kept, and sent", () => {
   using own = new Sockets();
   const server = own.add(inet6());
   server.bind(["::1", 0]);

@@ -4,7 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { errorsOf } from "../help.ts";
+import { errorsOf, slowness } from "../help.ts";
 import type { Report } from "./fuzz.ts";
 
 const seconds = Number(process.env["FUZZ_SECONDS"] ?? 1.5);
@@ -16,7 +16,7 @@ test(
     const child = Bun.spawn([process.execPath, join(import.meta.dir, "fuzz.ts"), String(seed), String(seconds)], {
       stdout: "pipe",
       stderr: "pipe",
-      timeout: (seconds + 15) * 1000,
+      timeout: (seconds + 15 * slowness) * 1000,
       killSignal: "SIGKILL",
     });
     const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text().then(errorsOf), child.exited]);
@@ -25,7 +25,7 @@ test(
     const report = JSON.parse(output) as Report;
     expect(report).toMatchObject({ seed, wrong: [], leaked: 0 });
     expect(report.succeeded).toBeGreaterThan(report.calls / 10);
-    expect(report.calls).toBeGreaterThan(seconds * 100);
+    expect(report.calls).toBeGreaterThan((seconds * 100) / slowness);
   },
-  (seconds + 20) * 1000,
+  (seconds + 20 * slowness) * 1000,
 );
