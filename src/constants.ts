@@ -1742,10 +1742,10 @@ export const SCM_BINTIME: number = freebsd ? 4 : none;
 /** Type of ancillary data, level SOL_SOCKET: process, user and group of the sender, a struct ucred. See unix(7). Linux only. */
 export const SCM_CREDENTIALS: number = linux ? 2 : none;
 
-/** Type of ancillary data, level SOL_SOCKET: credentials of the sender. See unix(4). macOS, FreeBSD, NetBSD only. */
+/** Type of ancillary data, level SOL_SOCKET: credentials of the sender, in words of 32 bits: FreeBSD's struct cmsgcred has process, user, effective user, group; its struct sockcred, after LOCAL_CREDS, the user, effective user, group, effective group; NetBSD's struct sockcred has the process before these. See unix(4). macOS, FreeBSD, NetBSD only. */
 export const SCM_CREDS: number = linux || win32 ? none : netbsd ? 16 : 3;
 
-/** Type of ancillary data, level SOL_SOCKET: credentials of the sender, a struct sockcred2. See unix(4). FreeBSD only. */
+/** Type of ancillary data, level SOL_SOCKET: credentials of the sender, a struct sockcred2, in words of 32 bits: version, process, user, effective user, group, effective group, number of groups, groups. See unix(4). FreeBSD only. */
 export const SCM_CREDS2: number = freebsd ? 8 : none;
 
 /** Type of ancillary data, level SOL_SOCKET. See cmsg(3). Linux only. */
@@ -1828,10 +1828,10 @@ export const LOCAL_CREDS_PERSISTENT: number = freebsd ? 3 : none;
 /** Socket option of Unix sockets, level SOL_LOCAL or 0. See unix(4). NetBSD only. */
 export const LOCAL_OCREDS: number = netbsd ? 1 : none;
 
-/** Socket option of Unix sockets, level SOL_LOCAL or 0: credentials of the peer, a struct xucred. See unix(4). macOS, FreeBSD only. */
+/** Socket option of Unix sockets, level SOL_LOCAL or 0: credentials of the peer, a struct xucred: its user at byte 4, the number of groups (16 bits) at 8, the groups from 12; on FreeBSD its process at 80. See unix(4). macOS, FreeBSD only. */
 export const LOCAL_PEERCRED: number = darwin || freebsd ? 1 : none;
 
-/** Socket option of Unix sockets, level SOL_LOCAL or 0: credentials of the peer, a struct unpcbid. See unix(4). NetBSD only. */
+/** Socket option of Unix sockets, level SOL_LOCAL or 0: credentials of the peer, a struct unpcbid: process, user, group, 32 bits each. See unix(4). NetBSD only. */
 export const LOCAL_PEEREID: number = netbsd ? 3 : none;
 
 /** Socket option of Unix sockets, level SOL_LOCAL or 0: effective process of the peer. See unix(4). macOS only. */
@@ -3858,7 +3858,7 @@ export const TCP_CONGESTION_ALGORITHM: number = win32 ? 12 : none;
 /** TCP option, level IPPROTO_TCP. See tcp(7). macOS only. */
 export const TCP_CONNECTIONTIMEOUT: number = darwin ? 32 : none;
 
-/** TCP option, level IPPROTO_TCP: state and statistics of the connection, a struct tcp_connection_info; read-only. See tcp(7). macOS only. */
+/** TCP option, level IPPROTO_TCP: state and statistics of the connection, a struct tcp_connection_info of 112 bytes: the state at byte 0, milliseconds of the round trip at 40, smoothed at 44, bytes sent (64 bits) at 64, received at 88; read-only. See tcp(7). macOS only. */
 export const TCP_CONNECTION_INFO: number = darwin ? 262 : none;
 
 /** TCP option, level IPPROTO_TCP: hold partial segments back until the option is cleared. See tcp(7). Linux only. */

@@ -135,7 +135,7 @@ const bth = (port: string): Initialised => [
   `.addressFamily = AF_BTH, .btAddr = 0x0123456789ABull, .port = ${port}`,
 ];
 
-const path = "/tmp/demo.sock";
+const path = "/run/demo.sock";
 
 export const vectors: readonly Vector[] = [
   {
