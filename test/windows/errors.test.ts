@@ -11,7 +11,7 @@ import {
   Socket,
   TimeoutError,
 } from "../../src/index.ts";
-import { codeOf, elapsed, expectTimeout, isWindows, needs, Sockets, thrown } from "../help.ts";
+import { bounded, codeOf, elapsed, expectTimeout, isWindows, needs, peer, Sockets, thrown } from "../help.ts";
 
 const windows = needs("Windows", isWindows);
 
@@ -121,17 +121,24 @@ windows("a non-blocking connect is EINPROGRESS, and comes to its end", async () 
   expect(sock.getpeername()).toEqual(server.getsockname());
 });
 
-windows("an accepted socket is blocking, whatever the listener is", () => {
+windows("an accepted socket is blocking, whatever the listener is", async () => {
   using own = new Sockets();
   const server = own.server();
   const client = own.add(new Socket(AF_INET));
   client.connect(server.getsockname());
   server.setblocking(false);
-  const conn = own.add(server.accept()[0]);
+  const conn = bounded(own.add(server.accept()[0]));
   expect(conn.gettimeout()).toBeNull();
-  Bun.sleepSync(1);
-  client.sendall("x");
-  expect(conn.recv(1).toString()).toBe("x"); // were it not, this might be EAGAIN
+  using late = peer(
+    async (net) => {
+      await Bun.sleep(50);
+      net.given[0]!.sendall("late");
+    },
+    [],
+    [client],
+  );
+  expect(conn.recv(10).toString()).toBe("late");
+  await late.output();
 });
 
 windows("what Windows lacks is one clear TypeError that names win32", () => {

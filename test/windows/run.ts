@@ -20,10 +20,11 @@ const project = join(import.meta.dir, "..", "..");
 const cache = join(project, "node_modules", ".cache", "windows");
 const bin = join(project, "node_modules", ".bin");
 
-/** Stops with a line that says why. */
+/** The program ends with a line that says why. */
+class Failure extends Error {}
+
 function fail(why: string): never {
-  console.error(why);
-  process.exit(1);
+  throw new Failure(why);
 }
 
 /** Runs a program to its end, in silence unless it fails; gives what it printed. */
@@ -35,17 +36,24 @@ function run(command: string[], options: { cwd?: string; env?: Record<string, st
 
 // ---- Wine ----
 
+interface Wine {
+  program: string;
+  server: string;
+  version: number;
+}
+
 // Debian's package wine64 puts nothing on the PATH.
-const wine =
-  ["/usr/lib/wine/wine64", "/usr/lib/wine/wine"].find((path) => existsSync(path)) ??
-  Bun.which("wine64") ??
-  Bun.which("wine") ??
-  fail("no Wine here: install it, on Debian by `apt-get install --no-install-recommends wine64`");
-const wineserver =
-  ["wineserver64", "wineserver"].map((name) => join(dirname(wine), name)).find((path) => existsSync(path)) ??
-  Bun.which("wineserver") ??
-  fail(`no wineserver beside ${wine}`);
-const version = Number(/wine-(\d+)/.exec(run([wine, "--version"]))?.[1]);
+function findWine(): Wine {
+  const program =
+    ["/usr/lib/wine/wine64", "/usr/lib/wine/wine"].find((path) => existsSync(path)) ??
+    Bun.which("wine64") ??
+    Bun.which("wine") ??
+    fail("no Wine here: install it, on Debian by `apt-get install --no-install-recommends wine64`");
+  const beside = ["wineserver64", "wineserver"].map((name) => join(dirname(program), name));
+  const server =
+    beside.find((path) => existsSync(path)) ?? Bun.which("wineserver") ?? fail(`no wineserver beside ${program}`);
+  return { program, server, version: Number(/wine-(\d+)/.exec(run([program, "--version"]))?.[1]) };
+}
 
 /** What a Windows program sees: no screen, nothing that asks, and none of the settings that make `bun test` terse. */
 function environment(prefix: string): Record<string, string | undefined> {
@@ -68,15 +76,19 @@ function environment(prefix: string): Record<string, string | undefined> {
 /** Starts Windows: its server and services, which would hold the pipes of the first program that needs them. */
 function boot(prefix: string): void {
   const env = environment(prefix);
-  Bun.spawnSync([wineserver, "--persistent"], { env, stdio: ["ignore", "ignore", "ignore"] });
-  Bun.spawnSync([wine, "wineboot"], { env, stdio: ["ignore", "ignore", "ignore"], timeout: SETUP_LIMIT * 1000 });
+  Bun.spawnSync([wine.server, "--persistent"], { env, stdio: ["ignore", "ignore", "ignore"] });
+  Bun.spawnSync([wine.program, "wineboot"], {
+    env,
+    stdio: ["ignore", "ignore", "ignore"],
+    timeout: SETUP_LIMIT * 1000,
+  });
 }
 
 /** Ends every program that runs in a Windows folder. */
 function shutDown(prefix: string): void {
   const env = environment(prefix);
-  Bun.spawnSync([wineserver, "-k"], { env }); // fails where none runs any more
-  Bun.spawnSync([wineserver, "-w"], { env, timeout: SETUP_LIMIT * 1000 });
+  Bun.spawnSync([wine.server, "-k"], { env }); // fails where none runs any more
+  Bun.spawnSync([wine.server, "-w"], { env, timeout: SETUP_LIMIT * 1000 });
 }
 
 // ---- What is made once, and kept ----
@@ -101,7 +113,7 @@ function makeBun(path: string): void {
   writeFileSync(join(path, "package.json"), JSON.stringify({ dependencies: { [name]: Bun.version } }));
   run([process.execPath, "install", "--os=win32", "--cpu=x64"], { cwd: path });
   renameSync(join(path, "node_modules", name, "bin", "bun.exe"), join(path, "bun.exe"));
-  if (version >= 9) return;
+  if (wine.version >= 9) return;
   const cc = [join(bin, "zig"), "cc", "-target", "x86_64-windows-gnu", "-O2"];
   const object = join(path, "bcryptprimitives.o");
   run([...cc, "-c", join(import.meta.dir, "bcryptprimitives.c"), "-o", object]);
@@ -110,8 +122,8 @@ function makeBun(path: string): void {
 
 function makePrefix(path: string): void {
   const env = environment(path);
-  run([wine, "wineboot", "--init"], { env });
-  run([wine, "winecfg", "-v", "win10"], { env });
+  run([wine.program, "wineboot", "--init"], { env });
+  run([wine.program, "winecfg", "-v", "win10"], { env });
   shutDown(path);
 }
 
@@ -152,7 +164,7 @@ async function eachLine(stream: ReadableStream<Uint8Array>, line: (text: string)
 /** Runs a file of tests; shows what it prints but for the counts. */
 async function runFile(bun: string, prefix: string, file: string): Promise<Result> {
   const started = performance.now();
-  const child = Bun.spawn([wine, bun, "test", "--timeout", "30000", `./${file}`], {
+  const child = Bun.spawn([wine.program, bun, "test", "--timeout", "30000", `./${file}`], {
     cwd: project,
     env: environment(prefix),
     stdin: "ignore",
@@ -191,26 +203,6 @@ async function runFile(bun: string, prefix: string, file: string): Promise<Resul
   return result;
 }
 
-const bunWindows = join(once(`bun-${Bun.version}-wine-${version}`, makeBun), "bun.exe");
-const basePrefix = once(`prefix-wine-${version}`, makePrefix);
-run([process.execPath, join(project, "shim", "build.ts"), "win32-x64"]);
-
-const all = [...new Bun.Glob("test/**/*.test.ts").scanSync(project)].sort();
-const named = process.argv.slice(2).map((path) => relative(project, resolve(path)));
-const missing = named.find((path) => !all.includes(path));
-if (missing !== undefined) fail(`${missing} is no file of tests`);
-
-const prefix = mkdtempSync(join(cache, "run-"));
-const results: [file: string, result: Result][] = [];
-try {
-  copyPrefix(basePrefix, prefix);
-  boot(prefix);
-  for (const file of named.length > 0 ? named : all) results.push([file, await runFile(bunWindows, prefix, file)]);
-} finally {
-  shutDown(prefix);
-  rmSync(prefix, { recursive: true, force: true });
-}
-
 /** Lists names by file. */
 function report(heading: string, which: "skipped" | "failed"): void {
   const some = results.filter(([, result]) => result[which].length > 0);
@@ -223,8 +215,41 @@ function report(heading: string, which: "skipped" | "failed"): void {
 }
 
 const sum = (what: "pass" | "skip" | "fail"): number => results.reduce((total, [, result]) => total + result[what], 0);
+
+const results: [file: string, result: Result][] = [];
+let wine: Wine;
+try {
+  const all = [...new Bun.Glob("test/**/*.test.ts").scanSync(project)].sort();
+  const named = process.argv.slice(2).map((path) => relative(project, resolve(path)));
+  const missing = named.find((path) => !all.includes(path));
+  if (missing !== undefined) fail(`${missing} is no file of tests`);
+
+  wine = findWine();
+  const bun = join(once(`bun-${Bun.version}-wine-${wine.version}`, makeBun), "bun.exe");
+  const base = once(`prefix-wine-${wine.version}`, makePrefix);
+  run([process.execPath, join(project, "shim", "build.ts"), "win32-x64"]);
+
+  const prefix = mkdtempSync(join(cache, "run-"));
+  const end = (): void => {
+    shutDown(prefix);
+    rmSync(prefix, { recursive: true, force: true });
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => (end(), process.exit(1)));
+  try {
+    copyPrefix(base, prefix);
+    boot(prefix);
+    for (const file of named.length > 0 ? named : all) results.push([file, await runFile(bun, prefix, file)]);
+  } finally {
+    end();
+  }
+} catch (error) {
+  if (!(error instanceof Failure)) throw error;
+  console.error(error.message);
+  process.exit(1);
+}
+
 report("Skipped", "skipped");
 report("Failed", "failed");
 console.log(`\n${sum("pass")} pass\n${sum("skip")} skip\n${sum("fail")} fail`.replaceAll("\n", "\n "));
-console.log(`Ran ${results.length} files as a Windows program under Wine ${version}.`);
+console.log(`Ran ${results.length} files as a Windows program under Wine ${wine.version}.`);
 process.exit(sum("fail") > 0 ? 1 : 0);
