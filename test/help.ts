@@ -53,7 +53,7 @@ export const isWindows = process.platform === "win32";
  * that what is loaded counts; musl's loader is its library, too, and run alone it tells its version.
  */
 export const muslVersion: string | null = (() => {
-  const loader = isLinux ? /\/\S*\/ld-musl-\S+/.exec(readFileSync("/proc/self/maps", "utf8"))?.[0] : undefined;
+  const loader = isLinux ? / (\/.*\/ld-musl-.*)$/m.exec(readFileSync("/proc/self/maps", "utf8"))?.[1] : undefined;
   if (loader === undefined) return null;
   return /Version (\S+)/.exec(Bun.spawnSync([loader]).stderr.toString())?.[1] ?? "unknown";
 })();
