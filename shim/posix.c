@@ -357,17 +357,35 @@ int32_t bs_getpeername(int32_t fd, struct bs_io *io) {
   return 0;
 }
 
+/* getsockopt(2), with a length in bytes always: Linux counts the instructions of a filter there, and would write eight
+ * times as much. */
+static int get_option(int fd, int level, int option, void *value, socklen_t *length) {
+#if defined(SO_GET_FILTER)
+  if (level == SOL_SOCKET && option == SO_GET_FILTER) {
+    socklen_t instructions = *length / 8;
+    if (instructions == 0) {
+      errno = EINVAL;
+      return -1;
+    }
+    int r = getsockopt(fd, level, option, value, &instructions);
+    *length = instructions * 8;
+    return r;
+  }
+#endif
+  return getsockopt(fd, level, option, value, length);
+}
+
 int32_t bs_getsockopt_int(int32_t fd, int32_t level, int32_t option, struct bs_io *io) {
   int value = 0;
   socklen_t length = sizeof value;
-  if (getsockopt(fd, level, option, &value, &length) < 0) return -errno;
+  if (get_option(fd, level, option, &value, &length) < 0) return -errno;
   io->name_length = value;
   return 0;
 }
 
 int32_t bs_getsockopt(int32_t fd, int32_t level, int32_t option, void *value, uint64_t length) {
   socklen_t n = (socklen_t)clamp(length);
-  if (getsockopt(fd, level, option, value, &n) < 0) return -errno;
+  if (get_option(fd, level, option, value, &n) < 0) return -errno;
   /* Some options report the length that they would have liked. */
   return n > length ? (int32_t)length : (int32_t)n;
 }
@@ -492,7 +510,9 @@ static void close_received_on_exec(const char *control, size_t end) {
 static ssize_t receive(int fd, struct msghdr *m, int flags, double timeout) {
 #if MSG_CMSG_CLOEXEC != 0
   (void)timeout;
-  return recvmsg(fd, m, flags | MSG_CMSG_CLOEXEC);
+  ssize_t r = recvmsg(fd, m, flags | MSG_CMSG_CLOEXEC);
+  /* Sockets of some families (AF_PACKET, some of AF_CAN) refuse the flag; no descriptors come by them. */
+  return r < 0 && errno == EINVAL ? recvmsg(fd, m, flags) : r;
 #else
   size_t room = m->msg_controllen;
   int locks = room > 0 && timeout >= 0;

@@ -4708,10 +4708,19 @@ export const TP_STATUS_VLAN_VALID: number = linux ? 16 : none;
 /** Packet socket. See packet(7). Linux only. */
 export const TP_STATUS_WRONG_FORMAT: number = linux ? 4 : none;
 
-// Common Ethernet protocols
+// Ethernet protocols
+
+/** Ethernet protocol number. See packet(7). Linux, FreeBSD, NetBSD only. */
+export const ETHERTYPE_AARP: number = darwin || win32 ? none : 33011;
 
 /** Ethernet protocol number: ARP. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
 export const ETHERTYPE_ARP: number = win32 ? none : 2054;
+
+/** Ethernet protocol number. See packet(7). Linux, FreeBSD, NetBSD only. */
+export const ETHERTYPE_AT: number = darwin || win32 ? none : 32923;
+
+/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
+export const ETHERTYPE_FLOWCONTROL: number = freebsd || netbsd ? 34824 : none;
 
 /** Ethernet protocol number: IPv4. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
 export const ETHERTYPE_IP: number = win32 ? none : 2048;
@@ -4719,11 +4728,356 @@ export const ETHERTYPE_IP: number = win32 ? none : 2048;
 /** Ethernet protocol number: IPv6. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
 export const ETHERTYPE_IPV6: number = win32 ? none : 34525;
 
+/** Ethernet protocol number. See packet(7). Linux, FreeBSD, NetBSD only. */
+export const ETHERTYPE_IPX: number = darwin || win32 ? none : 33079;
+
+/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
+export const ETHERTYPE_LLDP: number = freebsd || netbsd ? 35020 : none;
+
+/** Ethernet protocol number. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
+export const ETHERTYPE_LOOPBACK: number = win32 ? none : 36864;
+
+/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
+export const ETHERTYPE_MPLS: number = freebsd || netbsd ? 34887 : none;
+
+/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
+export const ETHERTYPE_MPLS_MCAST: number = freebsd || netbsd ? 34888 : none;
+
+/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
+export const ETHERTYPE_NS: number = freebsd || netbsd ? 1536 : none;
+
+/** Ethernet protocol number: port authentication. See packet(7). macOS, FreeBSD, NetBSD only. */
+export const ETHERTYPE_PAE: number = linux || win32 ? none : 34958;
+
+/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
+export const ETHERTYPE_PPP: number = freebsd || netbsd ? 34827 : none;
+
+/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
+export const ETHERTYPE_PPPOE: number = freebsd || netbsd ? 34916 : none;
+
+/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
+export const ETHERTYPE_PPPOEDISC: number = freebsd || netbsd ? 34915 : none;
+
+/** Ethernet protocol number. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
+export const ETHERTYPE_PUP: number = win32 ? none : 512;
+
+/** Ethernet protocol number. See packet(7). FreeBSD, NetBSD only. */
+export const ETHERTYPE_QINQ: number = freebsd || netbsd ? 34984 : none;
+
+/** Ethernet protocol number: reverse ARP. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
+export const ETHERTYPE_REVARP: number = win32 ? none : 32821;
+
+/** Ethernet protocol number. See packet(7). FreeBSD only. */
+export const ETHERTYPE_SLOW: number = freebsd ? 34825 : none;
+
 /** Ethernet protocol number: VLAN tag. See packet(7). Linux, macOS, FreeBSD, NetBSD only. */
 export const ETHERTYPE_VLAN: number = win32 ? none : 33024;
 
+/** Ethernet protocol number: precision time protocol. See packet(7). Linux only. */
+export const ETH_P_1588: number = linux ? 35063 : none;
+
+/** Ethernet protocol number: service VLAN tag. See packet(7). Linux only. */
+export const ETH_P_8021AD: number = linux ? 34984 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_8021AH: number = linux ? 35047 : none;
+
+/** Ethernet protocol number: VLAN tag. See packet(7). Linux only. */
+export const ETH_P_8021Q: number = linux ? 33024 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_80221: number = linux ? 35095 : none;
+
+/** Ethernet protocol number: IEEE 802.2 frames. See packet(7). Linux only. */
+export const ETH_P_802_2: number = linux ? 4 : none;
+
+/** Ethernet protocol number: IEEE 802.3 frames. See packet(7). Linux only. */
+export const ETH_P_802_3: number = linux ? 1 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_802_EX1: number = linux ? 34997 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_AARP: number = linux ? 33011 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_AF_IUCV: number = linux ? 64507 : none;
+
 /** Ethernet protocol number: every protocol. See packet(7). Linux only. */
 export const ETH_P_ALL: number = linux ? 3 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_AOE: number = linux ? 34978 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_ARCNET: number = linux ? 26 : none;
+
+/** Ethernet protocol number: ARP. See packet(7). Linux only. */
+export const ETH_P_ARP: number = linux ? 2054 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_ATALK: number = linux ? 32923 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_ATMFATE: number = linux ? 34948 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_ATMMPOA: number = linux ? 34892 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_AX25: number = linux ? 2 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_BATMAN: number = linux ? 17157 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_BPQ: number = linux ? 2303 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_CAIF: number = linux ? 247 : none;
+
+/** Ethernet protocol number: CAN frames. See packet(7). Linux only. */
+export const ETH_P_CAN: number = linux ? 12 : none;
+
+/** Ethernet protocol number: CAN FD frames. See packet(7). Linux only. */
+export const ETH_P_CANFD: number = linux ? 13 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_CANXL: number = linux ? 14 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_CFM: number = linux ? 35074 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_CONTROL: number = linux ? 22 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_CUST: number = linux ? 24582 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_DDCMP: number = linux ? 6 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_DEC: number = linux ? 24576 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_DIAG: number = linux ? 24581 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_DNA_DL: number = linux ? 24577 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_DNA_RC: number = linux ? 24578 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_DNA_RT: number = linux ? 24579 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_DSA: number = linux ? 27 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_DSA_8021Q: number = linux ? 56027 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_DSA_A5PSW: number = linux ? 57345 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_ECONET: number = linux ? 24 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_EDSA: number = linux ? 56026 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_ERSPAN: number = linux ? 35006 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_ERSPAN2: number = linux ? 8939 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_ETHERCAT: number = linux ? 34980 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_FCOE: number = linux ? 35078 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_FIP: number = linux ? 35092 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_HDLC: number = linux ? 25 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_HSR: number = linux ? 35119 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_IBOE: number = linux ? 35093 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_IEEE802154: number = linux ? 246 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_IEEEPUP: number = linux ? 2560 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_IEEEPUPAT: number = linux ? 2561 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_IFE: number = linux ? 60734 : none;
+
+/** Ethernet protocol number: IPv4. See packet(7). Linux only. */
+export const ETH_P_IP: number = linux ? 2048 : none;
+
+/** Ethernet protocol number: IPv6. See packet(7). Linux only. */
+export const ETH_P_IPV6: number = linux ? 34525 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_IPX: number = linux ? 33079 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_IRDA: number = linux ? 23 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_LAT: number = linux ? 24580 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_LINK_CTL: number = linux ? 34924 : none;
+
+/** Ethernet protocol number: link layer discovery. See packet(7). Linux only. */
+export const ETH_P_LLDP: number = linux ? 35020 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_LOCALTALK: number = linux ? 9 : none;
+
+/** Ethernet protocol number: loopback. See packet(7). Linux only. */
+export const ETH_P_LOOP: number = linux ? 96 : none;
+
+/** Ethernet protocol number: loopback. See packet(7). Linux only. */
+export const ETH_P_LOOPBACK: number = linux ? 36864 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_MACSEC: number = linux ? 35045 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_MAP: number = linux ? 249 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_MCTP: number = linux ? 250 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_MOBITEX: number = linux ? 21 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_MPLS_MC: number = linux ? 34888 : none;
+
+/** Ethernet protocol number: MPLS. See packet(7). Linux only. */
+export const ETH_P_MPLS_UC: number = linux ? 34887 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_MRP: number = linux ? 35043 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_MVRP: number = linux ? 35061 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_MXLGSW: number = linux ? 35011 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_NCSI: number = linux ? 35064 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_NSH: number = linux ? 35151 : none;
+
+/** Ethernet protocol number: port authentication. See packet(7). Linux only. */
+export const ETH_P_PAE: number = linux ? 34958 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_PAUSE: number = linux ? 34824 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_PHONET: number = linux ? 245 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_PPPTALK: number = linux ? 16 : none;
+
+/** Ethernet protocol number: PPP over Ethernet, discovery. See packet(7). Linux only. */
+export const ETH_P_PPP_DISC: number = linux ? 34915 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_PPP_MP: number = linux ? 8 : none;
+
+/** Ethernet protocol number: PPP over Ethernet, session. See packet(7). Linux only. */
+export const ETH_P_PPP_SES: number = linux ? 34916 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_PREAUTH: number = linux ? 35015 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_PROFINET: number = linux ? 34962 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_PRP: number = linux ? 35067 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_PUP: number = linux ? 512 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_PUPAT: number = linux ? 513 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_QINQ1: number = linux ? 37120 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_QINQ2: number = linux ? 37376 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_QINQ3: number = linux ? 37632 : none;
+
+/** Ethernet protocol number: reverse ARP. See packet(7). Linux only. */
+export const ETH_P_RARP: number = linux ? 32821 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_REALTEK: number = linux ? 34969 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_SCA: number = linux ? 24583 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_SLOW: number = linux ? 34825 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_SNAP: number = linux ? 5 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_TDLS: number = linux ? 35085 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_TEB: number = linux ? 25944 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_TIPC: number = linux ? 35018 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_TRAILER: number = linux ? 28 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_TR_802_2: number = linux ? 17 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_TSN: number = linux ? 8944 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_WAN_PPP: number = linux ? 7 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_WCCP: number = linux ? 34878 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_X25: number = linux ? 2053 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_XDSA: number = linux ? 248 : none;
+
+/** Ethernet protocol number. See packet(7). Linux only. */
+export const ETH_P_YT921X: number = linux ? 39304 : none;
 
 // CAN
 

@@ -4,10 +4,13 @@ import {
   type AncillaryData,
   AF_INET,
   AF_INET6,
+  AF_PACKET,
   AF_UNIX,
   CMSG_LEN,
   CMSG_SPACE,
   ECONNREFUSED,
+  ETH_P_IP,
+  htons,
   IP_PKTINFO,
   IP_RECVERR,
   IP_RECVTOS,
@@ -34,6 +37,7 @@ import {
   SO_TIMESTAMP,
   SO_TIMESTAMPNS,
   SOCK_DGRAM,
+  SOCK_RAW,
   SOCK_SEQPACKET,
   Socket,
   SOL_SOCKET,
@@ -49,6 +53,7 @@ import {
   pythonPeer,
   Sockets,
   tellsWhatWasCut,
+  works,
   worksInEmulator,
 } from "./help.ts";
 
@@ -464,4 +469,20 @@ test("getters and iterators of the caller's that use other sockets do no harm", 
   expect(b.recv(100).toString()).toBe("to b");
   expect(d.recv(100).toString()).toBe("inner");
   expect(a.recv(100).toString()).toBe("elsewhere");
+});
+
+const mayCapture = works(() => new Socket(AF_PACKET, SOCK_RAW));
+needs("permission for packet sockets", mayCapture)("families that have no descriptors to receive have messages", () => {
+  using own = new Sockets();
+  const packets = own.add(new Socket(AF_PACKET, SOCK_DGRAM, htons(ETH_P_IP)));
+  packets.settimeout(5);
+  const udp = own.udp();
+  const text = `a datagram of ${process.pid} at ${performance.now()}`;
+  udp.sendto(text, udp.getsockname());
+  for (;;) {
+    const [data, ancdata, flags] = packets.recvmsg(2048, 100);
+    if (!data.includes(text)) continue; // of other programs
+    expect({ ancdata, flags }).toEqual({ ancdata: [], flags: 0 });
+    return;
+  }
 });

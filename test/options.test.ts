@@ -1,6 +1,7 @@
 /** Options of sockets: numbers, bytes, structures. */
 import { expect, test } from "bun:test";
 import {
+  SO_ATTACH_FILTER,
   AF_INET,
   AF_UNIX,
   IP_ADD_MEMBERSHIP,
@@ -45,6 +46,7 @@ import {
   timeval,
   worksInEmulator,
 } from "./help.ts";
+import { slicesOf } from "../src/native.ts";
 
 const linux = needs("Linux", isLinux);
 
@@ -239,4 +241,15 @@ needs("IP_MULTICAST_IF", hasMulticastInterface)("multicast on the loopback: join
   sender.sendto("to nobody", ["239.11.22.33", receiver.getsockname()[1]]);
   receiver.settimeout(0.05);
   expect(codeOf(() => receiver.recv(100))).toBe("ETIMEDOUT");
+});
+
+linux("a filter is read by its bytes, though the system counts its instructions", () => {
+  using sock = new Socket(AF_INET, SOCK_DGRAM);
+  const program = Buffer.from("06000000ffffffff".repeat(3), "hex"); // three times: take it all
+  const [low, high] = slicesOf([program]);
+  sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, Uint32Array.of(3, 0, low!, high!)); // struct sock_fprog
+  for (const room of [24, 25, 100]) expect(sock.getsockopt(SOL_SOCKET, SO_ATTACH_FILTER, room)).toEqual(program);
+  for (const room of [0, 1, 7, 8, 23]) {
+    expect(codeOf(() => sock.getsockopt(SOL_SOCKET, SO_ATTACH_FILTER, room))).toBe("EINVAL");
+  }
 });
