@@ -216,7 +216,10 @@ test("non-blocking sendall sends what it can and says that it was not all", () =
   using own = new Sockets();
   const [a, b] = own.pair();
   a.setblocking(false);
-  expect(codeOf(() => a.sendall(Buffer.alloc(4_000_000)))).toBe("EAGAIN");
+  const data = Buffer.alloc(4_000_000);
+  // Windows takes a buffer whole where there is any room.
+  for (let i = 0; isWindows && i < 100 && codeOf(() => a.sendall(data)).startsWith("nothing"); i++);
+  expect(codeOf(() => a.sendall(data))).toBe("EAGAIN");
   expect(b.recv(1).length).toBe(1);
 });
 
