@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Folder, isLinux, needs } from "./help.ts";
+import { errorsOf, Folder, isLinux, needs } from "./help.ts";
 
 const project = join(import.meta.dir, "..");
 const zig = join(project, "node_modules", ".bin", "zig");
@@ -12,7 +12,7 @@ function importWith(library: string): { status: number; output: string } {
   const code = `await import(${JSON.stringify(join(project, "src", "index.ts"))}); console.log("imported");`;
   const env = { ...process.env, BERKELEY_SOCKETS_LIBRARY: library };
   const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "-e", code], { env });
-  return { status: exitCode, output: `${stdout}${stderr}` };
+  return { status: exitCode, output: `${stdout}${errorsOf(stderr.toString())}` };
 }
 
 const whatToDo = "or set BERKELEY_SOCKETS_LIBRARY to the path of a library that you built";

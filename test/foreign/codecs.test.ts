@@ -6,7 +6,7 @@ import { deserialize, serialize } from "bun:jsc";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { type Platform, platforms } from "../../constants/by-hand.ts";
-import { needs } from "../help.ts";
+import { errorsOf, needs } from "../help.ts";
 import type { Answer, Request } from "./child.ts";
 import { readLayouts, writeLayouts, writtenLayouts } from "./layouts.ts";
 import { numbers, vectors } from "./structures.ts";
@@ -28,7 +28,7 @@ function ask(platform: Platform, requests: readonly Request[]): Answer[] {
       BERKELEY_SOCKETS_LIBRARY: process.env["BERKELEY_SOCKETS_LIBRARY"] ?? `${own}.${suffix}`,
     },
   });
-  expect(child.stderr.toString()).toBe("");
+  expect(errorsOf(child.stderr.toString())).toBe("");
   return deserialize(child.stdout) as Answer[];
 }
 
