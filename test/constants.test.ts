@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
-import { existsSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as constants from "../src/all-constants.ts";
 import * as root from "../src/index.ts";
-import { isWindows, needs, removeFolder } from "./help.ts";
+import { needs, removeFolder } from "./help.ts";
+import { hasZig, zigPackage } from "./foreign/zig.ts";
 
 const project = join(import.meta.dir, "..");
 const exported: Record<string, unknown> = { ...constants };
@@ -16,8 +16,6 @@ const [[, ...platforms] = [], ...rows] = (await read("table.tsv"))
   .trimEnd()
   .split("\n")
   .map((line) => line.split("\t"));
-
-const hasZig = existsSync(join(project, "node_modules", ".bin", isWindows ? "zig.exe" : "zig"));
 
 function run(...command: string[]): { exitCode: number; stdout: string; stderr: string } {
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, { cwd: project });
@@ -34,7 +32,7 @@ test("every name of names.txt is exported, and has a row in the table", async ()
   expect(rows.map(([name]) => name)).toEqual(names);
 });
 
-needs("Zig", hasZig)("the committed files are what the generator writes", () => {
+needs(zigPackage, hasZig)("the committed files are what the generator writes", () => {
   expect(run(process.execPath, "constants/generate.ts", "--check")).toEqual({ exitCode: 0, stdout: "", stderr: "" });
 });
 

@@ -1,11 +1,10 @@
 /** Which library is loaded, and what is said of one that does not fit. */
 import { expect } from "bun:test";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { errorsOf, Folder, isLinux, needs } from "./help.ts";
+import { cc, hasZig } from "./foreign/zig.ts";
 
 const project = join(import.meta.dir, "..");
-const zig = join(project, "node_modules", ".bin", "zig");
 
 /** What a process prints that imports the package with the variable set. */
 function importWith(library: string): { status: number; output: string } {
@@ -32,14 +31,14 @@ everywhere("a library that is not there, or is none", () => {
   }
 });
 
-const compiler = needs("Zig for this machine", isLinux && process.arch === "x64" && existsSync(zig));
+const compiler = needs("Zig for Linux x64", isLinux && process.arch === "x64" && hasZig);
 
 /** Compiles a library of some C, as shim/build.ts does: an object first, then the link without a C library. */
 async function compile(folder: Folder, source: string): Promise<string> {
   await Bun.write(folder.file("other.c"), source);
   const library = folder.file("other.so");
   const zigCc = (...args: string[]) => {
-    const { exitCode, stderr } = Bun.spawnSync([zig, "cc", "-target", "x86_64-linux-musl", "-O2", ...args]);
+    const { exitCode, stderr } = Bun.spawnSync([...cc, "-target", "x86_64-linux-musl", "-O2", ...args]);
     if (exitCode !== 0) throw new Error(stderr.toString());
   };
   zigCc("-fPIC", "-I", join(project, "shim"), "-c", folder.file("other.c"), "-o", folder.file("other.o"));

@@ -243,13 +243,24 @@ needs("IP_MULTICAST_IF", hasMulticastInterface)("multicast on the loopback: join
   expect(codeOf(() => receiver.recv(100))).toBe("ETIMEDOUT");
 });
 
-linux("a filter is read by its bytes, though the system counts its instructions", () => {
+/** Whether a filter can be read back, which an emulator does not know. */
+function filters(): void {
   using sock = new Socket(AF_INET, SOCK_DGRAM);
-  const program = Buffer.from("06000000ffffffff".repeat(3), "hex"); // three times: take it all
-  const [low, high] = slicesOf([program]);
-  sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, Uint32Array.of(3, 0, low!, high!)); // struct sock_fprog
-  for (const room of [24, 25, 100]) expect(sock.getsockopt(SOL_SOCKET, SO_ATTACH_FILTER, room)).toEqual(program);
-  for (const room of [0, 1, 7, 8, 23]) {
-    expect(codeOf(() => sock.getsockopt(SOL_SOCKET, SO_ATTACH_FILTER, room))).toBe("EINVAL");
-  }
-});
+  const [low, high] = slicesOf([Buffer.from("06000000ffffffff", "hex")]);
+  sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, Uint32Array.of(1, 0, low!, high!));
+  sock.getsockopt(SOL_SOCKET, SO_ATTACH_FILTER, 8);
+}
+
+needs("SO_ATTACH_FILTER", isLinux && worksInEmulator(filters))(
+  "a filter is read by its bytes, though the system counts its instructions",
+  () => {
+    using sock = new Socket(AF_INET, SOCK_DGRAM);
+    const program = Buffer.from("06000000ffffffff".repeat(3), "hex"); // three times: take it all
+    const [low, high] = slicesOf([program]);
+    sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, Uint32Array.of(3, 0, low!, high!)); // struct sock_fprog
+    for (const room of [24, 25, 100]) expect(sock.getsockopt(SOL_SOCKET, SO_ATTACH_FILTER, room)).toEqual(program);
+    for (const room of [0, 1, 7, 8, 23]) {
+      expect(codeOf(() => sock.getsockopt(SOL_SOCKET, SO_ATTACH_FILTER, room))).toBe("EINVAL");
+    }
+  },
+);

@@ -327,7 +327,7 @@ needs("AF_UNIX datagram socket", hasUnixDatagrams)("a receiver that gets room le
   fillReceiver(folder.file("slow"));
   using _ = peer(
     async (net) => {
-      await Bun.sleep(100);
+      await Bun.sleep(400);
       net.given[0]!.recv(10);
       await Bun.sleep(5000);
     },
@@ -337,7 +337,7 @@ needs("AF_UNIX datagram socket", hasUnixDatagrams)("a receiver that gets room le
   sender.settimeout(5);
   const ms = elapsed(() => expect(sender.sendto("z", folder.file("slow"))).toBe(1));
   expect(ms).toBeGreaterThan(50);
-  expect(ms).toBeLessThan(2000);
+  expect(ms).toBeLessThan(4000);
 });
 
 test("data that comes in time is received, and the timeout stays", () => {
