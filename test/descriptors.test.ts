@@ -44,7 +44,6 @@ import {
   Sockets,
 } from "./help.ts";
 
-const linux = needs("Linux", isLinux);
 const passing = needs("SCM_RIGHTS", passesDescriptors);
 
 /** Whether the kernel closes a descriptor on exec, by its own account. */
@@ -250,7 +249,7 @@ test("a fileno of another socket is shared, not copied", () => {
   a.detach();
 });
 
-linux("sockets are not inherited, however they are made, until they are told to be", () => {
+needs("/proc", isLinux)("sockets are not inherited, however they are made, until they are told to be", () => {
   using own = new Sockets();
   const [a, b] = own.tcp();
   const [c, d] = own.pair();
@@ -315,7 +314,7 @@ passing("descriptors go over a Unix connection: none, one, many", () => {
   });
 });
 
-linux("more descriptors than the system passes at once are EINVAL", () => {
+needs("SCM_RIGHTS as Linux has it", isLinux)("more descriptors than the system passes at once are EINVAL", () => {
   using own = new Sockets();
   const [a] = own.pair();
   expect(codeOf(() => sendFds(a, ["x"], new Array<number>(254).fill(0)))).toBe("EINVAL");
@@ -361,32 +360,35 @@ passing("SCM_RIGHTS by recvmsg and recvmsgInto", () => {
   });
 });
 
-linux("where there is no room, what fits is delivered, the rest is closed, and MSG_CTRUNC says so", () => {
-  leavesNothingOpen(() => {
-    using own = new Sockets();
-    const [a, b] = own.pair();
-    const received = (room: number): [count: number, cut: boolean] => {
-      sendFds(a, ["x"], [0, 1, 2]);
-      const [, ancdata, flags] = b.recvmsg(1, room);
-      let count = 0;
-      for (const [, , data] of ancdata) {
-        for (let at = 0; at + 4 <= data.length; at += 4, count++) closeSync(data.readInt32LE(at));
-      }
-      return [count, (flags & MSG_CTRUNC) !== 0];
-    };
-    expect(received(CMSG_SPACE(12))).toEqual([3, false]);
-    expect(received(CMSG_LEN(12))).toEqual([3, false]);
-    expect(received(CMSG_LEN(11))).toEqual([2, true]);
-    expect(received(CMSG_LEN(8))).toEqual([2, true]);
-    expect(received(CMSG_LEN(4))).toEqual([1, true]);
-    expect(received(CMSG_LEN(3))).toEqual([0, true]);
-    expect(received(CMSG_LEN(0))).toEqual([0, true]);
-    expect(received(5)).toEqual([0, true]);
-    expect(received(0)).toEqual([0, true]);
-  });
-});
+needs("SCM_RIGHTS as Linux has it", isLinux)(
+  "where there is no room, what fits is delivered, the rest is closed, and MSG_CTRUNC says so",
+  () => {
+    leavesNothingOpen(() => {
+      using own = new Sockets();
+      const [a, b] = own.pair();
+      const received = (room: number): [count: number, cut: boolean] => {
+        sendFds(a, ["x"], [0, 1, 2]);
+        const [, ancdata, flags] = b.recvmsg(1, room);
+        let count = 0;
+        for (const [, , data] of ancdata) {
+          for (let at = 0; at + 4 <= data.length; at += 4, count++) closeSync(data.readInt32LE(at));
+        }
+        return [count, (flags & MSG_CTRUNC) !== 0];
+      };
+      expect(received(CMSG_SPACE(12))).toEqual([3, false]);
+      expect(received(CMSG_LEN(12))).toEqual([3, false]);
+      expect(received(CMSG_LEN(11))).toEqual([2, true]);
+      expect(received(CMSG_LEN(8))).toEqual([2, true]);
+      expect(received(CMSG_LEN(4))).toEqual([1, true]);
+      expect(received(CMSG_LEN(3))).toEqual([0, true]);
+      expect(received(CMSG_LEN(0))).toEqual([0, true]);
+      expect(received(5)).toEqual([0, true]);
+      expect(received(0)).toEqual([0, true]);
+    });
+  },
+);
 
-linux("descriptors that come with data received by recv are closed", () => {
+needs("SCM_RIGHTS as Linux has it", isLinux)("descriptors that come with data received by recv are closed", () => {
   leavesNothingOpen(() => {
     using own = new Sockets();
     const [a, b] = own.pair();
@@ -515,7 +517,7 @@ socket.send_fds(s, [b"a", b"b"], [r, fds[1]])`,
   await other.output();
 });
 
-linux("SOCK_NONBLOCK is no part of a type that is asked for or given", () => {
+needs("SOCK_NONBLOCK", isLinux)("SOCK_NONBLOCK is no part of a type that is asked for or given", () => {
   using sock = new Socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
   expect(sock.type).toBe(SOCK_DGRAM);
   using same = new Socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, { fileno: dup(sock.fileno()) });
