@@ -25,6 +25,8 @@ import {
   expectTimeout,
   Folder,
   hasUnix,
+  ignoresConnections,
+  ignoring,
   isLinux,
   isWindows,
   needs,
@@ -33,6 +35,8 @@ import {
   tellsResets,
   thrown,
 } from "./help.ts";
+
+const patient = needs("server that leaves connections without an answer", ignoresConnections());
 
 /** An address of the loopback where nobody listens. */
 function deserted(): readonly [string, number] {
@@ -113,7 +117,7 @@ test("a non-blocking connectEx is EINPROGRESS at first and EISCONN in the end", 
   expect(sock.getsockopt(SOL_SOCKET, SO_ERROR)).toBe(0);
 });
 
-needs("Linux", isLinux)("a second connect meanwhile is EALREADY", () => {
+patient("a second connect meanwhile is EALREADY", () => {
   using own = new Sockets();
   const address = ignoring(own);
   const sock = own.add(new Socket(AF_INET));
@@ -123,18 +127,7 @@ needs("Linux", isLinux)("a second connect meanwhile is EALREADY", () => {
   expect(codeOf(() => sock.connect(address))).toBe("EALREADY");
 });
 
-/** The address of a server whose queue is full: Linux answers no more. */
-function ignoring(own: Sockets): readonly [string, number] {
-  const server = own.server(0);
-  for (let i = 0; i < 3; i++) {
-    const sock = own.add(new Socket(AF_INET));
-    sock.setblocking(false);
-    sock.connectEx(server.getsockname());
-  }
-  return server.getsockname();
-}
-
-needs("Linux", isLinux)("a full backlog: connect times out, connectEx returns EAGAIN", () => {
+patient("a full backlog: connect times out, connectEx returns EAGAIN", () => {
   using own = new Sockets();
   const address = ignoring(own);
   using sock = new Socket(AF_INET);
@@ -147,7 +140,7 @@ needs("Linux", isLinux)("a full backlog: connect times out, connectEx returns EA
   expect(other.connectEx(address)).toBe(EAGAIN);
 });
 
-needs("Linux", isLinux)("a server that makes room again takes those who wait", async () => {
+patient("a server that makes room again takes those who wait", async () => {
   using own = new Sockets();
   const server = own.server(1);
   const clients = Array.from({ length: 2 }, () => own.add(new Socket(AF_INET)));
@@ -169,17 +162,20 @@ test("a refusal that came later is in SO_ERROR, once", async () => {
   if (!isWindows) expect(sock.getsockopt(SOL_SOCKET, SO_ERROR)).toBe(0); // Winsock keeps it
 });
 
-needs("Linux", isLinux)("a connection that failed without anybody being told why was aborted", async () => {
-  using sock = new Socket(AF_INET);
-  sock.setblocking(false);
-  const address = deserted();
-  expect(sock.connectEx(address)).toBe(EINPROGRESS);
-  await Bun.sleep(5);
-  expect(sock.getsockopt(SOL_SOCKET, SO_ERROR)).toBe(ECONNREFUSED);
-  const error = thrown(() => sock.connect(address));
-  expect(error).toBeInstanceOf(ConnectionAbortedError);
-  expect(error.code).toBe("ECONNABORTED");
-});
+needs("ECONNABORTED as Linux has it", isLinux)(
+  "a connection that failed without anybody being told why was aborted",
+  async () => {
+    using sock = new Socket(AF_INET);
+    sock.setblocking(false);
+    const address = deserted();
+    expect(sock.connectEx(address)).toBe(EINPROGRESS);
+    await Bun.sleep(5);
+    expect(sock.getsockopt(SOL_SOCKET, SO_ERROR)).toBe(ECONNREFUSED);
+    const error = thrown(() => sock.connect(address));
+    expect(error).toBeInstanceOf(ConnectionAbortedError);
+    expect(error.code).toBe("ECONNABORTED");
+  },
+);
 
 test("a socket whose connection was refused can be used again", () => {
   using own = new Sockets();
@@ -222,19 +218,22 @@ needs("AF_UNIX", hasUnix && !isWindows)("no path, no server: Unix connections", 
   expect(codeOf(() => own.add(new Socket(AF_UNIX, SOCK_STREAM)).connect(folder.file("s")))).toBe("ECONNREFUSED");
 });
 
-needs("Linux", isLinux)("a Unix server whose queue is full is EAGAIN at once, unless one blocks", () => {
-  using own = new Sockets();
-  using folder = new Folder();
-  const server = own.add(new Socket(AF_UNIX, SOCK_STREAM));
-  server.bind(folder.file("s"));
-  server.listen(0);
-  own.add(new Socket(AF_UNIX, SOCK_STREAM)).connect(folder.file("s"));
-  for (const timeout of [0, 1]) {
-    const sock = own.add(new Socket(AF_UNIX, SOCK_STREAM));
-    sock.settimeout(timeout);
-    expect(codeOf(() => sock.connect(folder.file("s")))).toBe("EAGAIN");
-  }
-});
+needs("AF_UNIX queue as Linux has it", isLinux)(
+  "a Unix server whose queue is full is EAGAIN at once, unless one blocks",
+  () => {
+    using own = new Sockets();
+    using folder = new Folder();
+    const server = own.add(new Socket(AF_UNIX, SOCK_STREAM));
+    server.bind(folder.file("s"));
+    server.listen(0);
+    own.add(new Socket(AF_UNIX, SOCK_STREAM)).connect(folder.file("s"));
+    for (const timeout of [0, 1]) {
+      const sock = own.add(new Socket(AF_UNIX, SOCK_STREAM));
+      sock.settimeout(timeout);
+      expect(codeOf(() => sock.connect(folder.file("s")))).toBe("EAGAIN");
+    }
+  },
+);
 
 needs("error for a reset connection", tellsResets())("a connection that a peer takes and resets at once", async () => {
   using own = new Sockets();
@@ -258,7 +257,7 @@ needs("error for a reset connection", tellsResets())("a connection that a peer t
   await accepting.output();
 });
 
-needs("Linux", isLinux)("a connect that timed out goes on, and another call waits for it", () => {
+patient("a connect that timed out goes on, and another call waits for it", () => {
   using own = new Sockets();
   const address = ignoring(own);
   using sock = new Socket(AF_INET, SOCK_STREAM);

@@ -97,20 +97,23 @@ test("a datagram into a view stays within nbytes", () => {
   expect(view.toString()).toBe("ab0123----");
 });
 
-needs("Linux", isLinux)("MSG_TRUNC tells how long the datagram was, and shows no more than there is", () => {
-  using own = new Sockets();
-  const [a, b] = [own.udp(), own.udp()];
-  a.sendto("earlier, and longer", b.getsockname());
-  b.recv(100);
-  for (let i = 0; i < 3; i++) a.sendto("0123456789", b.getsockname());
-  const view = new Uint8Array(4);
-  expect(b.recvInto(view, 0, MSG_TRUNC)).toBe(10);
-  expect(Buffer.from(view).toString()).toBe("0123");
-  expect(b.recv(4, MSG_TRUNC).toString()).toBe("0123");
-  expect(b.recvfrom(4, MSG_TRUNC)[0].toString()).toBe("0123");
-  a.sendto("abc", b.getsockname());
-  expect(b.recvfromInto(new Uint8Array(0), 0, MSG_TRUNC)[0]).toBe(3);
-});
+needs("MSG_TRUNC to receive with", isLinux)(
+  "MSG_TRUNC tells how long the datagram was, and shows no more than there is",
+  () => {
+    using own = new Sockets();
+    const [a, b] = [own.udp(), own.udp()];
+    a.sendto("earlier, and longer", b.getsockname());
+    b.recv(100);
+    for (let i = 0; i < 3; i++) a.sendto("0123456789", b.getsockname());
+    const view = new Uint8Array(4);
+    expect(b.recvInto(view, 0, MSG_TRUNC)).toBe(10);
+    expect(Buffer.from(view).toString()).toBe("0123");
+    expect(b.recv(4, MSG_TRUNC).toString()).toBe("0123");
+    expect(b.recvfrom(4, MSG_TRUNC)[0].toString()).toBe("0123");
+    a.sendto("abc", b.getsockname());
+    expect(b.recvfromInto(new Uint8Array(0), 0, MSG_TRUNC)[0]).toBe(3);
+  },
+);
 
 test("recvmsg says of a datagram that was cut that it was", () => {
   using own = new Sockets();
@@ -151,14 +154,17 @@ test("a connected UDP socket sends to one peer and hears only that", () => {
   expect(a.recv(100).toString()).toBe("for you");
 });
 
-needs("Linux", isLinux)("a connect to AF_UNSPEC ends the connection of a datagram socket", () => {
-  using own = new Sockets();
-  const [a, b] = [own.udp(), own.udp()];
-  a.connect(b.getsockname());
-  using other = new Socket(AF_UNSPEC, -1, -1, { fileno: a.dup().detach() });
-  other.connect([AF_UNSPEC, new Uint8Array(14)] as never);
-  expect(codeOf(() => a.getpeername())).toBe("ENOTCONN");
-});
+needs("AF_UNSPEC to connect to, as Linux has it", isLinux)(
+  "a connect to AF_UNSPEC ends the connection of a datagram socket",
+  () => {
+    using own = new Sockets();
+    const [a, b] = [own.udp(), own.udp()];
+    a.connect(b.getsockname());
+    using other = new Socket(AF_UNSPEC, -1, -1, { fileno: a.dup().detach() });
+    other.connect([AF_UNSPEC, new Uint8Array(14)] as never);
+    expect(codeOf(() => a.getpeername())).toBe("ENOTCONN");
+  },
+);
 
 test("a datagram that nobody takes is ECONNREFUSED once; the socket lives on", () => {
   using own = new Sockets();
@@ -191,7 +197,7 @@ test("broadcast has to be allowed first", () => {
   expect(codeOf(() => sock.sendto("x", ["127.255.255.255", 9]))).not.toBe("EACCES");
 });
 
-needs("Linux", isLinux)("FIONREAD tells the next datagram's length", () => {
+needs("FIONREAD of one datagram", isLinux)("FIONREAD tells the next datagram's length", () => {
   using own = new Sockets();
   const [a, b] = [own.udp(), own.udp()];
   a.sendto("12345", b.getsockname());
@@ -287,7 +293,7 @@ needs("AF_UNIX datagram socket", hasUnixDatagrams)("Unix datagrams and packets k
   }
 });
 
-needs("Linux", isLinux)("a packet connection ends; a packet that was cut says so", () => {
+needs("SOCK_SEQPACKET of AF_UNIX", isLinux)("a packet connection ends; a packet that was cut says so", () => {
   using own = new Sockets();
   const [a, b] = own.pair(SOCK_SEQPACKET);
   a.send("0123456789");

@@ -45,7 +45,6 @@ import {
   tellsWhatWasCut,
 } from "./help.ts";
 
-const linux = needs("Linux", isLinux);
 const passing = needs("SCM_RIGHTS", passesDescriptors);
 
 /** Whether the kernel closes a descriptor on exec, by its own account. */
@@ -250,7 +249,7 @@ test("a fileno of another socket is shared, not copied", () => {
   a.detach();
 });
 
-linux("sockets are not inherited, however they are made, until they are told to be", () => {
+needs("/proc", isLinux)("sockets are not inherited, however they are made, until they are told to be", () => {
   using own = new Sockets();
   const [a, b] = own.tcp();
   const [c, d] = own.pair();
@@ -315,7 +314,7 @@ passing("descriptors go over a Unix connection: none, one, many", () => {
   });
 });
 
-linux("more descriptors than the system passes at once are EINVAL", () => {
+needs("SCM_RIGHTS as Linux has it", isLinux)("more descriptors than the system passes at once are EINVAL", () => {
   using own = new Sockets();
   const [a] = own.pair();
   expect(codeOf(() => sendFds(a, ["x"], new Array<number>(254).fill(0)))).toBe("EINVAL");
@@ -389,7 +388,7 @@ needs("MSG_CTRUNC", isLinux && tellsWhatWasCut)(
   },
 );
 
-linux("descriptors that come with data received by recv are closed", () => {
+needs("SCM_RIGHTS as Linux has it", isLinux)("descriptors that come with data received by recv are closed", () => {
   leavesNothingOpen(() => {
     using own = new Sockets();
     const [a, b] = own.pair();
@@ -521,7 +520,7 @@ socket.send_fds(s, [b"a", b"b"], [r, fds[1]])`,
   await other.output();
 });
 
-linux("SOCK_NONBLOCK is no part of a type that is asked for or given", () => {
+needs("SOCK_NONBLOCK", isLinux)("SOCK_NONBLOCK is no part of a type that is asked for or given", () => {
   using sock = new Socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
   expect(sock.type).toBe(SOCK_DGRAM);
   using same = new Socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, { fileno: dup(sock.fileno()) });

@@ -66,6 +66,30 @@ const library = join(import.meta.dir, "..", "src", "index.ts");
 
 /** Whether descriptors can be sent to another process by a message. */
 export const passesDescriptors = SCM_RIGHTS !== undefined;
+/**
+ * The address of a server whose queue is full, so that it takes no more connections: Linux answers no more, Windows refuses
+ * them.
+ */
+export function ignoring(own: Sockets): readonly [string, number] {
+  const server = own.server(0);
+  for (let i = 0; i < 3; i++) {
+    const sock = own.add(new Socket(AF_INET));
+    sock.setblocking(false);
+    sock.connectEx(server.getsockname());
+  }
+  return server.getsockname();
+}
+
+/** Whether connections to such a server get no answer. */
+export function ignoresConnections(): boolean {
+  if (isLinux) return true;
+  using own = new Sockets();
+  const address = ignoring(own);
+  using probe = new Socket(AF_INET);
+  probe.settimeout(0.2);
+  return codeOf(() => probe.connect(address)) === "ETIMEDOUT";
+}
+
 /** Whether a receive tells that the connection was reset: under Wine it looks like its end, always or at times. */
 export function tellsResets(): boolean {
   if (!isWindows) return true;

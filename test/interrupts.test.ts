@@ -174,26 +174,32 @@ function busyServer(own: Sockets): [address: readonly [string, number], server: 
 }
 
 // The peer tries again after a second: that is TCP's own time.
-needs("Linux", isLinux)("connect waits on until it is connected, blocking", async () => {
-  using own = new Sockets();
-  const [address, server] = busyServer(own);
-  using _ = server;
-  using blocking = bounded(new Socket());
-  await inTheStorm(() => blocking.connect(address));
-  expect(blocking.getpeername()).toEqual(address);
-});
+needs("signals and a backlog as Linux has them", isLinux)(
+  "connect waits on until it is connected, blocking",
+  async () => {
+    using own = new Sockets();
+    const [address, server] = busyServer(own);
+    using _ = server;
+    using blocking = bounded(new Socket());
+    await inTheStorm(() => blocking.connect(address));
+    expect(blocking.getpeername()).toEqual(address);
+  },
+);
 
-needs("Linux", isLinux)("connect waits on until it is connected, with a timeout", async () => {
-  using own = new Sockets();
-  const [address, server] = busyServer(own);
-  using _ = server;
-  using sock = new Socket();
-  sock.settimeout(4 * slowness);
-  await inTheStorm(() => expect(sock.connectEx(address)).toBe(0));
-  expect(sock.getpeername()).toEqual(address);
-});
+needs("signals and a backlog as Linux has them", isLinux)(
+  "connect waits on until it is connected, with a timeout",
+  async () => {
+    using own = new Sockets();
+    const [address, server] = busyServer(own);
+    using _ = server;
+    using sock = new Socket();
+    sock.settimeout(4 * slowness);
+    await inTheStorm(() => expect(sock.connectEx(address)).toBe(0));
+    expect(sock.getpeername()).toEqual(address);
+  },
+);
 
-needs("Linux", isLinux)("connect runs out of time when it should", async () => {
+needs("signals and a backlog as Linux has them", isLinux)("connect runs out of time when it should", async () => {
   using own = new Sockets();
   const server = own.server(0);
   for (let i = 0; i < 3; i++) {
@@ -213,32 +219,35 @@ needs("Linux", isLinux)("connect runs out of time when it should", async () => {
   });
 });
 
-needs("Linux", isLinux)("connect to a busy Unix server waits on until it is connected", async () => {
-  using own = new Sockets();
-  using folder = new Folder();
-  const server = own.add(new Socket(AF_UNIX, SOCK_STREAM));
-  server.bind(folder.file("busy"));
-  server.listen(0);
-  const first = own.add(new Socket(AF_UNIX, SOCK_STREAM));
-  first.connect(folder.file("busy"));
-  using accepting = peer(
-    async (net) => {
-      const listener = net.given[0]!;
-      await Bun.sleep(60);
-      listener.settimeout(4);
-      listener.accept();
-      const [conn] = listener.accept();
-      conn.sendall("connected");
-    },
-    [],
-    [server],
-  );
-  using sock = bounded(new Socket(AF_UNIX, SOCK_STREAM));
-  await inTheStorm(() => sock.connect(folder.file("busy")));
-  expect(sock.getpeername()).toBe(folder.file("busy"));
-  expect(sock.recv(100).toString()).toBe("connected");
-  await accepting.output();
-});
+needs("signals and a backlog as Linux has them", isLinux)(
+  "connect to a busy Unix server waits on until it is connected",
+  async () => {
+    using own = new Sockets();
+    using folder = new Folder();
+    const server = own.add(new Socket(AF_UNIX, SOCK_STREAM));
+    server.bind(folder.file("busy"));
+    server.listen(0);
+    const first = own.add(new Socket(AF_UNIX, SOCK_STREAM));
+    first.connect(folder.file("busy"));
+    using accepting = peer(
+      async (net) => {
+        const listener = net.given[0]!;
+        await Bun.sleep(60);
+        listener.settimeout(4);
+        listener.accept();
+        const [conn] = listener.accept();
+        conn.sendall("connected");
+      },
+      [],
+      [server],
+    );
+    using sock = bounded(new Socket(AF_UNIX, SOCK_STREAM));
+    await inTheStorm(() => sock.connect(folder.file("busy")));
+    expect(sock.getpeername()).toBe(folder.file("busy"));
+    expect(sock.recv(100).toString()).toBe("connected");
+    await accepting.output();
+  },
+);
 
 const big = Buffer.alloc(3_000_000, "x");
 const sends: [name: string, send: (sock: Socket) => number][] = [

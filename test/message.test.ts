@@ -57,8 +57,6 @@ import {
   worksInEmulator,
 } from "./help.ts";
 
-const linux = needs("Linux", isLinux);
-
 const int = (value: number): Int32Array => new Int32Array([value]);
 
 /** The data of the one control message that is asked for. */
@@ -166,7 +164,7 @@ test("no views receive no bytes", () => {
   expect(b.recv(10).toString()).toBe("next");
 });
 
-linux("recvmsgInto tells the whole length with MSG_TRUNC", () => {
+needs("MSG_TRUNC to receive with", isLinux)("recvmsgInto tells the whole length with MSG_TRUNC", () => {
   using own = new Sockets();
   const [a, b] = own.pair(SOCK_DGRAM);
   a.send("0123456789");
@@ -200,15 +198,18 @@ needs("MSG_DONTWAIT", MSG_DONTWAIT !== undefined)("flags reach the system", () =
   expect(b.recvmsg(10)[0].toString()).toBe("peek");
 });
 
-linux("who asks for descriptors to be close-on-exec sees the flag again, others do not", () => {
-  using own = new Sockets();
-  const [a, b] = own.pair();
-  a.sendall("ab");
-  expect(b.recvmsg(1)[2]).toBe(0);
-  expect(b.recvmsg(1, 0, MSG_CMSG_CLOEXEC)[2]).toBe(MSG_CMSG_CLOEXEC);
-});
+needs("MSG_CMSG_CLOEXEC", isLinux)(
+  "who asks for descriptors to be close-on-exec sees the flag again, others do not",
+  () => {
+    using own = new Sockets();
+    const [a, b] = own.pair();
+    a.sendall("ab");
+    expect(b.recvmsg(1)[2]).toBe(0);
+    expect(b.recvmsg(1, 0, MSG_CMSG_CLOEXEC)[2]).toBe(MSG_CMSG_CLOEXEC);
+  },
+);
 
-linux("SCM_CREDENTIALS tell who sends", () => {
+needs("SCM_CREDENTIALS", isLinux)("SCM_CREDENTIALS tell who sends", () => {
   using own = new Sockets();
   const [a, b] = own.pair();
   b.setsockopt(SOL_SOCKET, SO_PASSCRED, 1);
@@ -225,7 +226,7 @@ linux("SCM_CREDENTIALS tell who sends", () => {
   ]);
 });
 
-linux("credentials can be sent; those of somebody else only by root", () => {
+needs("SCM_CREDENTIALS", isLinux)("credentials can be sent; those of somebody else only by root", () => {
   using own = new Sockets();
   const [a, b] = own.pair();
   b.setsockopt(SOL_SOCKET, SO_PASSCRED, 1);
@@ -256,7 +257,7 @@ s.sendmsg([b"py"], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, struct.pack("3i"
   await sender.output();
 });
 
-linux("IP_PKTINFO tells which address a datagram was sent to", () => {
+needs("IP_PKTINFO as Linux has it", isLinux)("IP_PKTINFO tells which address a datagram was sent to", () => {
   using own = new Sockets();
   const server = own.add(new Socket(AF_INET, SOCK_DGRAM));
   server.bind(["", 0]);
@@ -274,7 +275,7 @@ linux("IP_PKTINFO tells which address a datagram was sent to", () => {
   }
 });
 
-linux("IP_PKTINFO that is sent chooses the source address", () => {
+needs("IP_PKTINFO as Linux has it", isLinux)("IP_PKTINFO that is sent chooses the source address", () => {
   using own = new Sockets();
   const server = own.udp();
   using client = new Socket(AF_INET, SOCK_DGRAM);
@@ -285,32 +286,35 @@ linux("IP_PKTINFO that is sent chooses the source address", () => {
   expect(server.recvfrom(1)[1]).toEqual(["127.0.0.42", client.getsockname()[1]]);
 });
 
-linux("IP_TTL and IP_TOS, sent and received: items of four bytes and of one", () => {
-  using own = new Sockets();
-  const [client, server] = [own.udp(), own.udp()];
-  server.setsockopt(IPPROTO_IP, IP_RECVTTL, 1);
-  server.setsockopt(IPPROTO_IP, IP_RECVTOS, 1);
-  const orders: AncillaryData[][] = [
-    [
-      [IPPROTO_IP, IP_TOS, new Uint8Array([0x10])],
-      [IPPROTO_IP, IP_TTL, int(7)],
-    ],
-    [
-      [IPPROTO_IP, IP_TTL, int(7)],
-      [IPPROTO_IP, IP_TOS, int(0x10)],
-    ],
-  ];
-  for (const ancdata of orders) {
-    client.sendmsg(["x"], ancdata, 0, server.getsockname());
-    const [, received, flags] = server.recvmsg(1, 200);
-    expect(flags).toBe(0);
-    expect(received.length).toBe(2);
-    expect(item(received, IPPROTO_IP, IP_TTL)).toEqual(Buffer.from([7, 0, 0, 0]));
-    expect(item(received, IPPROTO_IP, IP_TOS)).toEqual(Buffer.from([0x10]));
-  }
-});
+needs("IP_TTL and IP_TOS as Linux has them", isLinux)(
+  "IP_TTL and IP_TOS, sent and received: items of four bytes and of one",
+  () => {
+    using own = new Sockets();
+    const [client, server] = [own.udp(), own.udp()];
+    server.setsockopt(IPPROTO_IP, IP_RECVTTL, 1);
+    server.setsockopt(IPPROTO_IP, IP_RECVTOS, 1);
+    const orders: AncillaryData[][] = [
+      [
+        [IPPROTO_IP, IP_TOS, new Uint8Array([0x10])],
+        [IPPROTO_IP, IP_TTL, int(7)],
+      ],
+      [
+        [IPPROTO_IP, IP_TTL, int(7)],
+        [IPPROTO_IP, IP_TOS, int(0x10)],
+      ],
+    ];
+    for (const ancdata of orders) {
+      client.sendmsg(["x"], ancdata, 0, server.getsockname());
+      const [, received, flags] = server.recvmsg(1, 200);
+      expect(flags).toBe(0);
+      expect(received.length).toBe(2);
+      expect(item(received, IPPROTO_IP, IP_TTL)).toEqual(Buffer.from([7, 0, 0, 0]));
+      expect(item(received, IPPROTO_IP, IP_TOS)).toEqual(Buffer.from([0x10]));
+    }
+  },
+);
 
-linux("IPV6_PKTINFO and IPV6_HOPLIMIT", () => {
+needs("IPV6_PKTINFO as Linux has it", isLinux)("IPV6_PKTINFO and IPV6_HOPLIMIT", () => {
   using server = new Socket(AF_INET6, SOCK_DGRAM);
   server.bind(["::", 0]);
   server.settimeout(5);
@@ -385,34 +389,40 @@ needs("MSG_CTRUNC", isLinux && tellsWhatWasCut)("of two items the first is whole
   expect(flags & MSG_CTRUNC).toBe(MSG_CTRUNC);
 });
 
-linux("control messages stay as they were received, and do not show in another call", () => {
-  using own = new Sockets();
-  const client = own.udp();
-  const server = own.add(new Socket(AF_INET, SOCK_DGRAM));
-  server.bind(["", 0]);
-  server.settimeout(5);
-  server.setsockopt(IPPROTO_IP, IP_PKTINFO, 1);
-  const received = ["127.0.0.5", "127.0.0.6", "127.0.0.7"].map((host) => {
-    client.sendto("x", [host, server.getsockname()[1]]);
-    return server.recvmsg(1, 100)[1];
-  });
-  expect(received.map((ancdata) => item(ancdata, IPPROTO_IP, IP_PKTINFO)[11])).toEqual([5, 6, 7]);
-  const [a, b] = own.pair();
-  a.sendall("y");
-  expect(b.recvmsg(1, 100)[1]).toEqual([]);
-});
+needs("IP_PKTINFO as Linux has it", isLinux)(
+  "control messages stay as they were received, and do not show in another call",
+  () => {
+    using own = new Sockets();
+    const client = own.udp();
+    const server = own.add(new Socket(AF_INET, SOCK_DGRAM));
+    server.bind(["", 0]);
+    server.settimeout(5);
+    server.setsockopt(IPPROTO_IP, IP_PKTINFO, 1);
+    const received = ["127.0.0.5", "127.0.0.6", "127.0.0.7"].map((host) => {
+      client.sendto("x", [host, server.getsockname()[1]]);
+      return server.recvmsg(1, 100)[1];
+    });
+    expect(received.map((ancdata) => item(ancdata, IPPROTO_IP, IP_PKTINFO)[11])).toEqual([5, 6, 7]);
+    const [a, b] = own.pair();
+    a.sendall("y");
+    expect(b.recvmsg(1, 100)[1]).toEqual([]);
+  },
+);
 
-linux("a control message that the system does not know is EINVAL, and nothing is sent", () => {
-  using own = new Sockets();
-  const [a, b] = [own.udp(), own.udp()];
-  for (const data of [new Uint8Array(0), new Uint8Array(1), new Uint8Array(7), new Uint8Array(4001)]) {
-    expect(codeOf(() => a.sendmsg(["x"], [[IPPROTO_IP, 0x7777, data]], 0, b.getsockname()))).toBe("EINVAL");
-  }
-  b.setblocking(false);
-  expect(codeOf(() => b.recv(1))).toBe("EAGAIN");
-});
+needs("Linux that knows its control messages", isLinux)(
+  "a control message that the system does not know is EINVAL, and nothing is sent",
+  () => {
+    using own = new Sockets();
+    const [a, b] = [own.udp(), own.udp()];
+    for (const data of [new Uint8Array(0), new Uint8Array(1), new Uint8Array(7), new Uint8Array(4001)]) {
+      expect(codeOf(() => a.sendmsg(["x"], [[IPPROTO_IP, 0x7777, data]], 0, b.getsockname()))).toBe("EINVAL");
+    }
+    b.setblocking(false);
+    expect(codeOf(() => b.recv(1))).toBe("EAGAIN");
+  },
+);
 
-linux("the error queue tells what became of a datagram", () => {
+needs("MSG_ERRQUEUE as Linux has it", isLinux)("the error queue tells what became of a datagram", () => {
   using own = new Sockets();
   const [a, b] = [own.udp(), own.udp()];
   const gone = b.getsockname();
@@ -429,22 +439,25 @@ linux("the error queue tells what became of a datagram", () => {
   expect([...failure.subarray(20, 24)]).toEqual([127, 0, 0, 1]);
 });
 
-linux("an empty error queue is waited for as long as the timeout says, even when there is data", () => {
-  using own = new Sockets();
-  const [a, b] = [own.udp(), own.udp()];
-  a.setsockopt(IPPROTO_IP, IP_RECVERR, 1);
-  b.sendto("ordinary", a.getsockname());
-  a.settimeout(0.05);
-  const before = process.cpuUsage();
-  expectTimeout(0.05, () => a.recvmsg(100, 100, MSG_ERRQUEUE));
-  const { user, system } = process.cpuUsage(before);
-  expect((user + system) / 1000).toBeLessThan(45);
-  a.setblocking(false);
-  expect(codeOf(() => a.recvmsg(100, 100, MSG_ERRQUEUE))).toBe("EAGAIN");
-  expect(a.recv(100).toString()).toBe("ordinary");
-});
+needs("MSG_ERRQUEUE as Linux has it", isLinux)(
+  "an empty error queue is waited for as long as the timeout says, even when there is data",
+  () => {
+    using own = new Sockets();
+    const [a, b] = [own.udp(), own.udp()];
+    a.setsockopt(IPPROTO_IP, IP_RECVERR, 1);
+    b.sendto("ordinary", a.getsockname());
+    a.settimeout(0.05);
+    const before = process.cpuUsage();
+    expectTimeout(0.05, () => a.recvmsg(100, 100, MSG_ERRQUEUE));
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(45);
+    a.setblocking(false);
+    expect(codeOf(() => a.recvmsg(100, 100, MSG_ERRQUEUE))).toBe("EAGAIN");
+    expect(a.recv(100).toString()).toBe("ordinary");
+  },
+);
 
-linux("packets of a packet socketpair carry credentials, too", () => {
+needs("SCM_CREDENTIALS", isLinux)("packets of a packet socketpair carry credentials, too", () => {
   using own = new Sockets();
   const [a, b] = own.pair(SOCK_SEQPACKET);
   expect(a.family).toBe(AF_UNIX);

@@ -5,8 +5,6 @@ import { open } from "node:fs/promises";
 import { AF_INET, SHUT_WR, SO_SNDBUF, SOCK_DGRAM, Socket, SOL_SOCKET } from "../src/index.ts";
 import { codeOf, Folder, isLinux, isWindows, needs, peer, receiveAll, Sockets, thrown } from "./help.ts";
 
-const linux = needs("Linux", isLinux);
-
 /** A file of the bytes 0, 1, 2 …, its path and its content. */
 function sample(folder: Folder, size: number): [path: string, content: Buffer] {
   const content = Buffer.from(Array.from({ length: size }, (_, i) => (i * 7) % 251));
@@ -139,7 +137,7 @@ test("an empty file is nothing to send", () => {
   expect(codeOf(() => b.recv(1))).toBe("EAGAIN");
 });
 
-linux("a file of /proc, whose size is said to be 0", () => {
+needs("/proc", isLinux)("a file of /proc, whose size is said to be 0", () => {
   using own = new Sockets();
   for (const file of ["/proc/self/status", Bun.file("/proc/self/status")]) {
     const [a, b] = own.pair();
@@ -151,7 +149,7 @@ linux("a file of /proc, whose size is said to be 0", () => {
   }
 });
 
-linux("the position of a file of /proc is behind what was sent, too", () => {
+needs("/proc", isLinux)("the position of a file of /proc is behind what was sent, too", () => {
   using own = new Sockets();
   const fd = openSync("/proc/self/status", "r");
   const [a, b] = own.pair();

@@ -68,7 +68,7 @@ test("settimeout and setblocking say the same in two ways", () => {
   expect([sock.gettimeout(), sock.getblocking()]).toEqual([null, true]);
 });
 
-needs("Linux", isLinux)("the descriptor is non-blocking unless there is no timeout", async () => {
+needs("/proc", isLinux)("the descriptor is non-blocking unless there is no timeout", async () => {
   using sock = new Socket();
   expect(await descriptorBlocks(sock)).toBe(true);
   sock.settimeout(1);
@@ -110,7 +110,7 @@ test("setdefaulttimeout is for sockets that are made afterwards, however they ar
   expect(own.add(new Socket()).gettimeout()).toBeNull();
 });
 
-needs("Linux", isLinux)("the default timeout reaches the descriptors too", async () => {
+needs("/proc", isLinux)("the default timeout reaches the descriptors too", async () => {
   using own = new Sockets();
   setdefaulttimeout(2.5);
   const server = own.add(createServer(["127.0.0.1", 0]));
@@ -143,7 +143,7 @@ test("an accepted socket has the default timeout, not the listener's", () => {
   }
 });
 
-needs("Linux", isLinux)("an accepted socket without a timeout really is blocking", async () => {
+needs("/proc", isLinux)("an accepted socket without a timeout really is blocking", async () => {
   using own = new Sockets();
   const server = own.server();
   const client = own.add(new Socket());

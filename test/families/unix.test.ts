@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { AF_UNIX, OSError, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, Socket } from "../../src/index.ts";
 import { codeOf, Folder, hasUnixDatagrams, isLinux, needs, python, pythonPeer, Sockets, thrown } from "../help.ts";
 
-const linux = needs("Linux's abstract namespace", isLinux);
+const linux = needs("AF_UNIX as Linux has it", isLinux);
 const unixTest = needs("AF_UNIX datagram socket", hasUnixDatagrams);
 
 /** sizeof(sun_path). */

@@ -11,7 +11,19 @@ import {
   Socket,
   TimeoutError,
 } from "../../src/index.ts";
-import { bounded, codeOf, elapsed, expectTimeout, isWindows, needs, peer, Sockets, thrown } from "../help.ts";
+import {
+  bounded,
+  codeOf,
+  elapsed,
+  expectTimeout,
+  ignoresConnections,
+  ignoring,
+  isWindows,
+  needs,
+  peer,
+  Sockets,
+  thrown,
+} from "../help.ts";
 
 const windows = needs("Windows", isWindows);
 
@@ -77,39 +89,21 @@ windows("a connect that goes well before its time is over", () => {
   expect(conn.recv(1).toString()).toBe("x");
 });
 
-/** A server that takes no more connections; null where the system refuses those that are too many. */
-function ignoring(own: Sockets): readonly [string, number] | null {
-  const server = own.server(0);
-  for (let i = 0; i < 4; i++) {
-    const sock = own.add(new Socket(AF_INET));
-    sock.setblocking(false);
-    sock.connectEx(server.getsockname());
-  }
-  using probe = new Socket(AF_INET);
-  probe.settimeout(0.2);
-  return codeOf(() => probe.connect(server.getsockname())) === "ETIMEDOUT" ? server.getsockname() : null;
-}
-
-/** Windows answers by a refusal; under Wine it is Linux that does not answer. */
-const ignores =
-  isWindows &&
-  ((): boolean => {
+needs("Windows whose servers leave connections without an answer", isWindows && ignoresConnections())(
+  "a connect runs out of time when it should",
+  () => {
     using own = new Sockets();
-    return ignoring(own) !== null;
-  })();
-
-needs("Windows that leaves connections without an answer", ignores)("a connect runs out of time when it should", () => {
-  using own = new Sockets();
-  const address = ignoring(own)!;
-  expectTimeout(0.1, () => {
+    const address = ignoring(own);
+    expectTimeout(0.1, () => {
+      using sock = new Socket(AF_INET);
+      sock.settimeout(0.1);
+      sock.connect(address);
+    });
     using sock = new Socket(AF_INET);
     sock.settimeout(0.1);
-    sock.connect(address);
-  });
-  using sock = new Socket(AF_INET);
-  sock.settimeout(0.1);
-  expect(thrown(() => sock.connect(address))).toMatchObject({ syscall: "connect", address });
-});
+    expect(thrown(() => sock.connect(address))).toMatchObject({ syscall: "connect", address });
+  },
+);
 
 windows("a non-blocking connect is EINPROGRESS, and comes to its end", async () => {
   using own = new Sockets();

@@ -15,6 +15,8 @@ import {
   SIO_RCVALL,
   SIO_TCP_INFO,
   SO_KEEPALIVE,
+  SO_RCVTIMEO,
+  SO_SNDTIMEO,
   SOCK_RAW,
   SOCK_STREAM,
   Socket,
@@ -80,6 +82,14 @@ windows("SIO_KEEPALIVE_VALS refuses what is no such list", () => {
   }
   expect(() => a.ioctl(FIONREAD, [1, 2, 3])).toThrow(/^argument/);
   expect(a.getsockopt(SOL_SOCKET, SO_KEEPALIVE)).toBe(0);
+});
+
+windows("SO_RCVTIMEO and SO_SNDTIMEO are milliseconds", () => {
+  using sock = tcp();
+  for (const name of [SO_RCVTIMEO, SO_SNDTIMEO]) {
+    sock.setsockopt(SOL_SOCKET, name, 2500);
+    expect(sock.getsockopt(SOL_SOCKET, name)).toBe(2500);
+  }
 });
 
 windows("FIONREAD and FIONBIO", () => {
