@@ -362,12 +362,12 @@ int32_t bs_getpeername(int32_t fd, struct bs_io *io) {
 static int get_option(int fd, int level, int option, void *value, socklen_t *length) {
 #if defined(SO_GET_FILTER)
   if (level == SOL_SOCKET && option == SO_GET_FILTER) {
-    socklen_t instructions = *length / 8;
-    if (instructions == 0) {
+    socklen_t room = *length / 8, instructions = room;
+    int r = getsockopt(fd, level, option, value, &instructions);
+    if (r == 0 && instructions > room) { /* without room it tells how much it would take */
       errno = EINVAL;
       return -1;
     }
-    int r = getsockopt(fd, level, option, value, &instructions);
     *length = instructions * 8;
     return r;
   }
