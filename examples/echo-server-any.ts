@@ -34,7 +34,8 @@ function listen(): Socket<"AF_INET" | "AF_INET6"> {
     let sock: Socket | undefined;
     try {
       sock = new Socket(family, type, proto);
-      sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
+      // On Windows it would let another program take the port.
+      if (process.platform !== "win32") sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
       if (family === AF_INET6) sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0);
       sock.bind(address);
       sock.listen();

@@ -16,8 +16,9 @@ if (process.argv.length !== 3 || !Number.isInteger(port) || port < 0 || port > 6
 }
 
 using server = new Socket(AF_INET, SOCK_STREAM);
-// The port can be used again at once after the server has ended, although old connections linger.
-server.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
+// The port can be used again at once after the server has ended, although old connections linger. (On Windows, which needs
+// no option for that, another program could take the port.)
+if (process.platform !== "win32") server.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
 server.bind([HOST, port]);
 server.listen();
 console.log(`listening on ${server.getsockname().join(":")}`);

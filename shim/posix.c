@@ -10,7 +10,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -32,6 +31,8 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #endif
+
+#include "common.h"
 
 /* What differs between the systems is asked of the macros that they define, not of their names, so that the choices of
  * macOS can be built and tested on Linux (test/foreign/like-macos.h). Only sendfile has one name and three shapes. */
@@ -72,19 +73,6 @@ static int64_t now_ns(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* The moment that many seconds from now; the end of time where the sum does not fit. */
-static int64_t due_after(double seconds) {
-  int64_t now = now_ns(), wait = (int64_t)(seconds * 1e9);
-  return wait > INT64_MAX - now ? INT64_MAX : now + wait;
-}
-
-/* A call that may wait. `due` stays 0 until the first wait, so that a call that succeeds at once reads no clock. */
-struct waiting {
-  double timeout;
-  int64_t due;
-  int woken;
-};
-
 /* After a call failed with `error`: 0 to try again, or the negative result to return. */
 static int32_t wait_for(struct waiting *w, int fd, short events, int error) {
   if (error == EINTR) return 0;
@@ -94,11 +82,10 @@ static int32_t wait_for(struct waiting *w, int fd, short events, int error) {
    * a short sleep keeps it from taking the whole processor. */
   if (w->woken) poll(NULL, 0, 1);
   for (;;) {
-    int64_t left = w->due - now_ns();
-    if (left <= 0) return BS_TIMED_OUT;
-    int64_t ms = (left + 999999) / 1000000; /* rounded up: never early */
+    int64_t now = now_ns();
+    if (now >= w->due) return BS_TIMED_OUT;
     struct pollfd p = {.fd = fd, .events = events};
-    int n = poll(&p, 1, ms > INT_MAX ? INT_MAX : (int)ms);
+    int n = poll(&p, 1, ms_until(w->due, now));
     if (n > 0) {
       w->woken = 1;
       return 0;
@@ -124,19 +111,6 @@ static short receivable(int32_t flags) {
 #endif
   return flags & MSG_OOB ? POLLPRI : POLLIN;
 }
-
-static void set_name(struct bs_io *io, socklen_t length) {
-  if (length > BS_NAME_MAX) length = BS_NAME_MAX;
-  for (socklen_t i = length; i < BS_NAME_MAX && i % 4; i++) io->name[i] = 0;
-  io->name_length = (int32_t)length;
-}
-
-static size_t at_most(uint64_t length, int32_t max) {
-  return max < 0 ? 0 : length < (uint64_t)max ? (size_t)length : (size_t)max;
-}
-
-/* A result is an i32: no call moves more than that at once (Linux's own limit is a page less). */
-static size_t clamp(uint64_t length) { return length > INT_MAX ? INT_MAX : (size_t)length; }
 
 #if !defined(SOCK_CLOEXEC)
 /* Without SOCK_CLOEXEC a descriptor is inheritable for a moment. A fork in another thread waits for the end of it; what
@@ -280,7 +254,7 @@ int32_t bs_accept(int32_t fd, int32_t named, struct bs_io *io, double timeout) {
 #else
   RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept_once(fd, name, room, timeout < 0)), r)
 #endif
-  set_name(io, named ? length : 0);
+  set_name(io, named ? (int)length : 0);
   return r;
 }
 
@@ -292,14 +266,14 @@ int32_t bs_connect(int32_t fd, const void *name, int32_t name_length, double tim
     if (error == EINTR ? timeout == 0 : error != EINPROGRESS || timeout <= 0) return -error;
     /* It goes on in the kernel; calling it again would fail with EALREADY. */
     for (;;) {
-      int64_t ms = -1;
+      int ms = -1;
       if (timeout > 0) {
-        int64_t left = due - now_ns();
-        if (left <= 0) return BS_TIMED_OUT;
-        ms = (left + 999999) / 1000000;
+        int64_t now = now_ns();
+        if (now >= due) return BS_TIMED_OUT;
+        ms = ms_until(due, now);
       }
       struct pollfd p = {.fd = fd, .events = POLLOUT};
-      int n = poll(&p, 1, ms > INT_MAX ? INT_MAX : (int)ms);
+      int n = poll(&p, 1, ms);
       if (n < 0 && errno != EINTR) return -errno;
       if (n > 0) break;
     }
@@ -346,14 +320,14 @@ int32_t bs_set_inheritable(int32_t fd, int32_t inheritable) {
 int32_t bs_getsockname(int32_t fd, struct bs_io *io) {
   socklen_t length = BS_NAME_MAX;
   if (getsockname(fd, (void *)io->name, &length) < 0) return -errno;
-  set_name(io, length);
+  set_name(io, (int)length);
   return 0;
 }
 
 int32_t bs_getpeername(int32_t fd, struct bs_io *io) {
   socklen_t length = BS_NAME_MAX;
   if (getpeername(fd, (void *)io->name, &length) < 0) return -errno;
-  set_name(io, length);
+  set_name(io, (int)length);
   return 0;
 }
 
@@ -436,13 +410,13 @@ int32_t bs_recvfrom(int32_t fd, void *data, uint64_t length, int32_t max, int32_
   size_t n = at_most(length, max);
   RETRY(fd, receivable(flags), timeout,
         (name_length = BS_NAME_MAX, recvfrom(fd, data, n, flags, (void *)io->name, &name_length)), r)
-  set_name(io, name_length);
+  set_name(io, (int)name_length);
   return (int32_t)r;
 }
 
 int32_t bs_send(int32_t fd, const void *data, uint64_t length, int32_t flags, double timeout) {
   ssize_t r;
-  RETRY(fd, POLLOUT, timeout, send(fd, data, clamp(length), flags | NO_SIGNAL), r)
+  RETRY(fd, POLLOUT, timeout, send(fd, data, (size_t)clamp(length), flags | NO_SIGNAL), r)
   return (int32_t)r;
 }
 
@@ -451,7 +425,7 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
   uint64_t left = length;
   struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
   do {
-    ssize_t r = send(fd, p, clamp(left), flags | NO_SIGNAL);
+    ssize_t r = send(fd, p, (size_t)clamp(left), flags | NO_SIGNAL);
     if (r < 0) {
       int32_t failed = wait_for(&w, fd, POLLOUT, errno);
       if (failed) return failed;
@@ -468,7 +442,7 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
 int32_t bs_sendto(int32_t fd, const void *data, uint64_t length, int32_t flags, const void *name, int32_t name_length,
                   double timeout) {
   ssize_t r;
-  RETRY(fd, POLLOUT, timeout, sendto(fd, data, clamp(length), flags | NO_SIGNAL, name, (socklen_t)name_length), r)
+  RETRY(fd, POLLOUT, timeout, sendto(fd, data, (size_t)clamp(length), flags | NO_SIGNAL, name, (socklen_t)name_length), r)
   return (int32_t)r;
 }
 
@@ -547,7 +521,7 @@ int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const s
         (m.msg_name = io->name, m.msg_namelen = BS_NAME_MAX, m.msg_control = room ? control : NULL,
          m.msg_controllen = room, m.msg_flags = 0, receive(fd, &m, flags, timeout)),
         r)
-  set_name(io, m.msg_namelen);
+  set_name(io, (int)m.msg_namelen);
   /* Linux hands the flag back; who did not ask for it must not see it. */
   io->flags = flags & MSG_CMSG_CLOEXEC ? m.msg_flags : m.msg_flags & ~MSG_CMSG_CLOEXEC;
   io->items = 0;
@@ -593,7 +567,7 @@ int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct b
     if (failed) return failed;
   } else {
     v[0].iov_base = (void *)data;
-    v[0].iov_len = clamp(length);
+    v[0].iov_len = (size_t)clamp(length);
     m.msg_iov = v;
     m.msg_iovlen = 1;
   }
@@ -660,23 +634,6 @@ int32_t bs_cmsg_len(int32_t length) { return (int32_t)CMSG_LEN((size_t)length); 
 int32_t bs_cmsg_space(int32_t length) { return (int32_t)CMSG_SPACE((size_t)length); }
 
 /* ---- Names ---- */
-
-/* Writes records; counts on past the end, so that the caller learns how much it needs. */
-struct writer {
-  char *out;
-  uint64_t length, at;
-};
-
-static void put(struct writer *w, const void *bytes, size_t n) {
-  size_t padded = (n + 3) & ~(size_t)3;
-  if (w->at + padded <= w->length) {
-    if (n) memcpy(w->out + w->at, bytes, n);
-    memset(w->out + w->at + n, 0, padded - n);
-  }
-  w->at += padded;
-}
-
-static void put_int(struct writer *w, int32_t value) { put(w, &value, sizeof value); }
 
 /* The reason that a resolver left in errno; some leave none, and a failure shall not look like a success. */
 static int32_t reason(void) { return errno ? -errno : -EIO; }
@@ -814,7 +771,7 @@ int32_t bs_gethostname(void *out, uint64_t length) {
   return (int32_t)strlen(out);
 }
 
-int32_t bs_sethostname(const void *name, uint64_t length) { return result(sethostname(name, clamp(length))); }
+int32_t bs_sethostname(const void *name, uint64_t length) { return result(sethostname(name, (size_t)clamp(length))); }
 
 int32_t bs_if_nameindex(void *out, uint64_t length) {
   struct if_nameindex *list = if_nameindex();

@@ -8,8 +8,6 @@
 #define WIN32_LEAN_AND_MEAN
 #include "shim.h"
 
-#include <limits.h>
-#include <stddef.h>
 #include <winsock2.h>
 #include <ws2tcpip.h>
 #include <iphlpapi.h>
@@ -53,6 +51,8 @@ __attribute__((no_builtin)) static size_t length_of(const char *text) {
   while (text[n]) n++;
   return n;
 }
+
+#include "common.h"
 
 /* ---- Descriptors and errors ---- */
 
@@ -115,23 +115,10 @@ static int32_t descriptor_of(SOCKET s) {
   return (int32_t)s;
 }
 
-static void set_name(struct bs_io *io, int length) {
-  if (length < 0) length = 0;
-  if (length > BS_NAME_MAX) length = BS_NAME_MAX;
-  for (int i = length; i < BS_NAME_MAX && i % 4; i++) io->name[i] = 0;
-  io->name_length = length;
-}
-
 /* Winsock leaves the name of a stream's sender as it was: without a family there is none. */
 static void set_sender(struct bs_io *io, int length) {
   set_name(io, io->name[0] || io->name[1] ? length : 0);
 }
-
-static size_t at_most(uint64_t length, int32_t max) {
-  return max < 0 ? 0 : length < (uint64_t)max ? (size_t)length : (size_t)max;
-}
-
-static int clamp(uint64_t length) { return length > INT_MAX ? INT_MAX : (int)length; }
 
 int32_t bs_start(void) {
   WSADATA data;
@@ -148,25 +135,6 @@ static int64_t now_ns(void) {
   int64_t f = frequency.QuadPart, c = count.QuadPart;
   return c / f * 1000000000 + c % f * 1000000000 / f;
 }
-
-/* The moment that many seconds from now; the end of time where the sum does not fit. */
-static int64_t due_after(double seconds) {
-  int64_t now = now_ns(), wait = (int64_t)(seconds * 1e9);
-  return wait > INT64_MAX - now ? INT64_MAX : now + wait;
-}
-
-/* Milliseconds, rounded up: never early. */
-static int ms_until(int64_t due, int64_t now) {
-  int64_t ms = (due - now + 999999) / 1000000;
-  return ms > INT_MAX ? INT_MAX : (int)ms;
-}
-
-/* A call that may wait. `due` stays 0 until the first wait, so that a call that succeeds at once reads no clock. */
-struct waiting {
-  double timeout;
-  int64_t due;
-  int woken;
-};
 
 /* After a call failed with `error`: 0 to try again, or the negative result to return. */
 static int32_t wait_for(struct waiting *w, int32_t fd, short events, int error) {
@@ -441,7 +409,9 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
   uint64_t left = length;
   struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
   do {
-    int r = send(socket_of(fd), p, clamp(left), flags);
+    /* A piece at a time: a non-blocking send takes all of it, however much, where there is any room, and the deadline
+     * would be for nothing. No datagram is longer than this. */
+    int r = send(socket_of(fd), p, left < 65536 ? (int)left : 65536, flags);
     if (r < 0) {
       int32_t failure = wait_for(&w, fd, POLLWRNORM, WSAGetLastError());
       if (failure) return failure;
@@ -674,23 +644,6 @@ static int32_t put_text(const WCHAR *text, int chars, void *out, uint64_t length
 }
 
 /* ---- Names ---- */
-
-/* Writes records; counts on past the end, so that the caller learns how much it needs. */
-struct writer {
-  char *out;
-  uint64_t length, at;
-};
-
-static void put(struct writer *w, const void *bytes, size_t n) {
-  size_t padded = (n + 3) & ~(size_t)3;
-  if (w->at + padded <= w->length) {
-    if (n) memcpy(w->out + w->at, bytes, n);
-    memset(w->out + w->at + n, 0, padded - n);
-  }
-  w->at += padded;
-}
-
-static void put_int(struct writer *w, int32_t value) { put(w, &value, sizeof value); }
 
 /* A resolver's failure is a WSA number like any other. */
 static int32_t resolver_failed(int failure, int32_t *out) {
