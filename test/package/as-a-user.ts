@@ -256,6 +256,41 @@ describe("bundles", () => {
   });
 });
 
+describe("the libraries of all platforms", () => {
+  /** Builds them; the milliseconds that it took, and the sum of each. */
+  async function build(env: Record<string, string>): Promise<{ ms: number; sums: string[] }> {
+    const started = performance.now();
+    const child = Bun.spawn([process.execPath, "shim/build.ts", "--all"], {
+      cwd: project,
+      env: { ...process.env, ...env },
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    const output = await child.stdout.text();
+    expect(await child.exited).toBe(0);
+    const ms = performance.now() - started;
+    const sums: string[] = [];
+    for (const [, library] of targets) {
+      expect(output).toMatch(new RegExp(`shim/lib/${library}  \\d+ bytes`));
+      const bytes = await Bun.file(join(project, "shim/lib", library)).bytes();
+      sums.push(`${library} ${Bun.SHA256.hash(bytes, "hex")}`);
+    }
+    return { ms, sums };
+  }
+
+  test("are the same bytes when they are built again, from an empty cache and from a warm one", async () => {
+    const cache = at("zig");
+    const cold = await build({ ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: join(cache, "local") });
+    const warm = await build({ ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: join(cache, "local") });
+    console.log(
+      `built in ${(cold.ms / 1000).toFixed(1)} s from an empty cache, then in ${(warm.ms / 1000).toFixed(1)} s`,
+    );
+    expect(warm.sums).toEqual(cold.sums);
+    expect(cold.ms).toBeLessThan(120_000);
+    expect(warm.ms).toBeLessThan(cold.ms);
+  });
+});
+
 describe("the library", () => {
   const variable = "BERKELEY_SOCKETS_LIBRARY";
 
