@@ -14,7 +14,11 @@ const stage = join(project, "dist");
 const at = (...path: string[]): string => join(stage, ...path);
 
 /** The package's entries: the path a user imports, and the module. */
-const entries: Record<string, string> = { ".": "index", "./constants": "all-constants" };
+const entries: Record<string, string> = {
+  ".": "index",
+  "./constants": "all-constants",
+  "./messages": "messages",
+};
 
 /** The tarball's largest size, in bytes. */
 const SIZE_MAX = 1_000_000;

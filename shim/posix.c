@@ -414,9 +414,31 @@ int32_t bs_recvfrom(int32_t fd, void *data, uint64_t length, int32_t max, int32_
   return (int32_t)r;
 }
 
+/* Whether a send failed because the socket's family knows no MSG_NOSIGNAL: AF_RDS (EOPNOTSUPP) and AF_QIPCRTR (EINVAL)
+ * refuse what they do not know, and send no SIGPIPE. */
+static int refuses_no_signal(int fd, ssize_t sent) {
+#if defined(__linux__)
+  if (sent >= 0 || (errno != EOPNOTSUPP && errno != EINVAL)) return 0;
+  int error = errno, family = 0;
+  socklen_t length = sizeof family;
+  int refuses = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && (family == AF_RDS || family == AF_QIPCRTR);
+  errno = error;
+  return refuses;
+#else
+  (void)fd, (void)sent;
+  return 0;
+#endif
+}
+
+/* sendto(2), without SIGPIPE. */
+static ssize_t send_to(int fd, const void *data, size_t length, int flags, const void *name, socklen_t name_length) {
+  ssize_t r = sendto(fd, data, length, flags | NO_SIGNAL, name, name_length);
+  return refuses_no_signal(fd, r) ? sendto(fd, data, length, flags, name, name_length) : r;
+}
+
 int32_t bs_send(int32_t fd, const void *data, uint64_t length, int32_t flags, double timeout) {
   ssize_t r;
-  RETRY(fd, POLLOUT, timeout, send(fd, data, (size_t)clamp(length), flags | NO_SIGNAL), r)
+  RETRY(fd, POLLOUT, timeout, send_to(fd, data, (size_t)clamp(length), flags, NULL, 0), r)
   return (int32_t)r;
 }
 
@@ -425,7 +447,7 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
   uint64_t left = length;
   struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
   do {
-    ssize_t r = send(fd, p, (size_t)clamp(left), flags | NO_SIGNAL);
+    ssize_t r = send_to(fd, p, (size_t)clamp(left), flags, NULL, 0);
     if (r < 0) {
       int32_t failed = wait_for(&w, fd, POLLOUT, errno);
       if (failed) return failed;
@@ -442,7 +464,7 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
 int32_t bs_sendto(int32_t fd, const void *data, uint64_t length, int32_t flags, const void *name, int32_t name_length,
                   double timeout) {
   ssize_t r;
-  RETRY(fd, POLLOUT, timeout, sendto(fd, data, (size_t)clamp(length), flags | NO_SIGNAL, name, (socklen_t)name_length), r)
+  RETRY(fd, POLLOUT, timeout, send_to(fd, data, (size_t)clamp(length), flags, name, (socklen_t)name_length), r)
   return (int32_t)r;
 }
 
@@ -485,8 +507,8 @@ static ssize_t receive(int fd, struct msghdr *m, int flags, double timeout) {
 #if MSG_CMSG_CLOEXEC != 0
   (void)timeout;
   ssize_t r = recvmsg(fd, m, flags | MSG_CMSG_CLOEXEC);
-  /* Sockets of some families (AF_PACKET, some of AF_CAN) refuse the flag; no descriptors come by them. */
-  return r < 0 && errno == EINVAL ? recvmsg(fd, m, flags) : r;
+  /* Sockets of some families (AF_PACKET, AF_PHONET, some of AF_CAN) refuse the flag; no descriptors come by them. */
+  return r < 0 && (errno == EINVAL || errno == EOPNOTSUPP) ? recvmsg(fd, m, flags) : r;
 #else
   size_t room = m->msg_controllen;
   int locks = room > 0 && timeout >= 0;
@@ -548,12 +570,18 @@ int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const s
 
 /* sendmsg(2). musl's own copies the control messages and refuses those that are longer than its copy (1024 bytes); the
  * call is the system's, whichever C library is there. */
-static ssize_t send_message(int fd, const struct msghdr *m, int flags) {
+static ssize_t send_message_once(int fd, const struct msghdr *m, int flags) {
 #if defined(SYS_sendmsg) && defined(__linux__)
   return syscall(SYS_sendmsg, fd, m, flags);
 #else
   return sendmsg(fd, m, flags);
 #endif
+}
+
+/* sendmsg(2), without SIGPIPE. */
+static ssize_t send_message(int fd, const struct msghdr *m, int flags) {
+  ssize_t r = send_message_once(fd, m, flags | NO_SIGNAL);
+  return refuses_no_signal(fd, r) ? send_message_once(fd, m, flags) : r;
 }
 
 int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct bs_slice *slice, int32_t slices,
@@ -593,7 +621,7 @@ int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct b
   m.msg_name = name_length ? (void *)name : NULL;
   m.msg_namelen = (socklen_t)name_length;
   ssize_t r;
-  RETRY(fd, POLLOUT, timeout, send_message(fd, &m, flags | NO_SIGNAL), r)
+  RETRY(fd, POLLOUT, timeout, send_message(fd, &m, flags), r)
   return (int32_t)r;
 }
 

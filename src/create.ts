@@ -37,13 +37,13 @@ import {
   type FamilyConstant,
   type FamilyName,
   familyOf,
-  type InetAddress,
 } from "./families/index.ts";
+import type { InetAddress } from "./families/inet.ts";
 import { closeDescriptors, descriptorsIn, list } from "./message.ts";
 import { getaddrinfo } from "./names.ts";
 import { io, ioWords, shim } from "./native.ts";
 import { defaultPair, emulatedPair } from "./pair.ts";
-import { adopt, Socket } from "./socket.ts";
+import { adopt, aSocket, deviceControl, type KeepaliveValues, Socket } from "./socket.ts";
 
 /**
  * Whether this platform has IPv6 at all. Whether this machine has an IPv6 address is another question.
@@ -378,6 +378,37 @@ export function dup(fd: number): number {
 }
 
 /**
+ * A device's own call on a bare descriptor; see ioctl(2) and {@link Socket.ioctl}. For devices that belong to a family of
+ * sockets and are none themselves, such as `/dev/vsock` and `/dev/net/tun`.
+ *
+ * @param fd - The descriptor; on Windows a `SOCKET`.
+ * @param request - The call's number.
+ * @param argument - A C int, or a view that the call reads and writes.
+ * @returns The call's own result, 0 as a rule; on Windows how many bytes it wrote.
+ * @throws OSError: EBADF, ENOTTY, EINVAL, ENODEV.
+ *
+ * @example
+ * ```ts
+ * import { FIONREAD, ioctl, socketpair } from "berkeley-sockets";
+ * const [a, b] = socketpair();
+ * a.send("four");
+ * const waiting = new Int32Array(1);
+ * ioctl(b.fileno(), FIONREAD, waiting);
+ * console.log(waiting[0]); // 4
+ * a.close();
+ * b.close();
+ * ```
+ */
+export function ioctl(
+  fd: number,
+  request: number,
+  argument?: number | NodeJS.ArrayBufferView | KeepaliveValues,
+): number {
+  const number = descriptor(fd, "fd");
+  return deviceControl(() => number, request, argument);
+}
+
+/**
  * Sends descriptors to the process at the other end of an AF_UNIX socket; see unix(7), SCM_RIGHTS. Windows has no such
  * thing: a TypeError there; a socket is handed over by {@link Socket.share}.
  *
@@ -451,11 +482,3 @@ export function recvFds<Name extends FamilyName>(
 }
 
 const notOnWindows = "on every other platform (Socket.share and fromshare hand sockets over)";
-
-function aSocket(sock: unknown): void {
-  try {
-    Socket.prototype.fileno.call(sock as Socket); // knows its own, and is not taken in by a Proxy
-  } catch {
-    throw wrongType("sock", "a Socket", sock);
-  }
-}

@@ -30,6 +30,7 @@ export {
   fromshare,
   hasDualstackIPv6,
   hasIPv6,
+  ioctl,
   recvFds,
   sendFds,
   type ServerOptions,
@@ -63,6 +64,7 @@ export type {
   SenderOf,
   SenderTypes,
 } from "./families/index.ts";
+export type { AlgAddress, AlgAddressLike } from "./families/alg.ts";
 export type {
   BluetoothAddress,
   BluetoothAddressLike,
@@ -71,14 +73,20 @@ export type {
   RfcommAddress,
   ScoAddress,
 } from "./families/bluetooth.ts";
+export type { AnyCanAddress, AnyCanAddressLike, CanAddress, CanIsotpAddress, CanJ1939Address } from "./families/can.ts";
 export type { HypervAddress } from "./families/hyperv.ts";
 export type { InetAddress } from "./families/inet.ts";
 export type { Inet6Address, Inet6AddressLike } from "./families/inet6.ts";
 export { type LinkAddress, linkAddress } from "./families/link.ts";
 export type { NetlinkAddress } from "./families/netlink.ts";
 export type { OtherAddress } from "./families/other.ts";
+export type { PacketAddress, PacketAddressLike } from "./families/packet.ts";
+export type { QipcrtrAddress } from "./families/qipcrtr.ts";
+export type { RdsAddress } from "./families/rds.ts";
 export type { SystemAddress, SystemAddressLike } from "./families/system.ts";
+export type { TipcAddress, TipcAddressLike } from "./families/tipc.ts";
 export type { UnixAddress } from "./families/unix.ts";
+export type { VsockAddress } from "./families/vsock.ts";
 export { if_indextoname, if_nameindex, if_nametoindex } from "./interfaces.ts";
 export type { FileOptions, SocketFile } from "./makefile.ts";
 export type { AncillaryData, ReceivedAncillaryData } from "./message.ts";

@@ -4,7 +4,9 @@
 import { type BytesLike, bits, bytes, integer, lacking, options, text, wrongType, wrongValue } from "./args.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, AI_PASSIVE, SOCK_DGRAM } from "./constants.ts";
 import { hostError, invalid, OSError, systemError, unknown } from "./errors.ts";
-import { type AddressOf, decodePacked, type InetAddress, type Inet6AddressLike } from "./families/index.ts";
+import { type AddressOf, decodePacked } from "./families/index.ts";
+import type { InetAddress } from "./families/inet.ts";
+import type { Inet6AddressLike } from "./families/inet6.ts";
 import { decodeFileName, encodeFileName } from "./filenames.ts";
 import { shim } from "./native.ts";
 import { failure, hostName, listed, lookup, reverse } from "./resolve.ts";

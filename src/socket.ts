@@ -503,24 +503,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @see https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls
    */
   ioctl(request: number, argument?: number | NodeJS.ArrayBufferView | KeepaliveValues): number {
-    const number = integer(request, "request", INT_MIN, UINT_MAX) >>> 0;
-    let r: number;
-    if (argument === undefined) {
-      r = shim.bs_ioctl_int(this.#handle.fd, number, 0);
-    } else if (typeof argument === "number") {
-      const value = integer(argument, "argument", INT_MIN, UINT_MAX) | 0;
-      r = shim.bs_ioctl_int(this.#handle.fd, number, value);
-    } else {
-      // The system writes as much as the request says, not as much as the view has: it writes to a larger copy.
-      const view = Array.isArray(argument) ? keepalive(number, argument) : argument;
-      const own = bytesOf(writable(view, "argument"));
-      const copy = new Uint8Array(own.length + 16384);
-      copy.set(own);
-      r = shim.bs_ioctl(this.#handle.fd, number, copy, own.length);
-      if (r >= 0) own.set(copy.subarray(0, own.length));
-    }
-    if (r < 0) throw systemError("ioctl", r);
-    return r;
+    return deviceControl(() => this.#handle.fd, request, argument);
   }
 
   /**
@@ -881,6 +864,32 @@ export const SocketType: typeof Socket = Socket;
 /** What {@link Socket.ioctl} takes for `SIO_KEEPALIVE_VALS`: the times are milliseconds. Windows only. */
 export type KeepaliveValues = readonly [onoff: number, time: number, interval: number];
 
+/**
+ * ioctl(2) of a descriptor.
+ *
+ * @param fd - Tells it once the arguments have been read, which may run code of the caller's.
+ */
+export function deviceControl(fd: () => number, request: unknown, argument: unknown): number {
+  const number = integer(request, "request", INT_MIN, UINT_MAX) >>> 0;
+  let r: number;
+  if (argument === undefined) {
+    r = shim.bs_ioctl_int(fd(), number, 0);
+  } else if (typeof argument === "number") {
+    const value = integer(argument, "argument", INT_MIN, UINT_MAX) | 0;
+    r = shim.bs_ioctl_int(fd(), number, value);
+  } else {
+    // The system writes as much as the request says, not as much as the view has: it writes to a larger copy.
+    const view = Array.isArray(argument) ? keepalive(number, argument) : argument;
+    const own = bytesOf(writable(view, "argument"));
+    const copy = new Uint8Array(own.length + 16384);
+    copy.set(own);
+    r = shim.bs_ioctl(fd(), number, copy, own.length);
+    if (r >= 0) own.set(copy.subarray(0, own.length));
+  }
+  if (r < 0) throw systemError("ioctl", r);
+  return r;
+}
+
 /** `struct tcp_keepalive`. */
 function keepalive(request: number, values: readonly unknown[]): Uint32Array {
   if (request !== SIO_KEEPALIVE_VALS || values.length !== 3) {
@@ -959,4 +968,13 @@ function takeOver(fileno: unknown, args: unknown[]): Made {
 /** A socket over a descriptor that the library just made. */
 export function adopt(fd: number, family: number, type: number, proto: number): Socket {
   return new Socket(begin(fd, family, type, proto));
+}
+
+/** Checks that an argument is a socket of this library. */
+export function aSocket(sock: unknown): void {
+  try {
+    Socket.prototype.fileno.call(sock as Socket); // knows its own, and is not taken in by a Proxy
+  } catch {
+    throw wrongType("sock", "a Socket", sock);
+  }
 }

@@ -248,21 +248,25 @@ test("peers that share a port but no host are told apart", () => {
 });
 
 test("no caller can change the address that another one gets", () => {
-  using own = new Sockets();
-  const [a, b] = [own.udp(), own.udp()];
-  const seen: unknown[] = [];
-  for (let i = 0; i < 6; i++) {
-    a.sendto("x", b.getsockname());
-    const [, address] = b.recvfrom(1);
-    expect(address).toEqual(a.getsockname());
-    expect(address[0]).toBe("127.0.0.1");
-    // Who gets an address of his own may change it; one that is shared is frozen.
-    Reflect.set(address, 0, "6.6.6.6");
-    Reflect.set(address, "length", 1);
-    if (seen.includes(address)) expect(Object.isFrozen(address)).toBe(true);
-    seen.push(address);
-  }
-  expect(new Set(seen).size).toBeLessThan(6);
+  // Addresses are known again by a hash: two that take turns in one place are not, which some other ports will not do.
+  const shares = () => {
+    using own = new Sockets();
+    const [a, b] = [own.udp(), own.udp()];
+    const seen: unknown[] = [];
+    for (let i = 0; i < 6; i++) {
+      a.sendto("x", b.getsockname());
+      const [, address] = b.recvfrom(1);
+      expect(address).toEqual(a.getsockname());
+      expect(address[0]).toBe("127.0.0.1");
+      // Who gets an address of his own may change it; one that is shared is frozen.
+      Reflect.set(address, 0, "6.6.6.6");
+      Reflect.set(address, "length", 1);
+      if (seen.includes(address)) expect(Object.isFrozen(address)).toBe(true);
+      seen.push(address);
+    }
+    return new Set(seen).size < 6;
+  };
+  expect(shares() || shares() || shares()).toBe(true);
 });
 
 test("a name of 16 bytes is read as of its own family, whatever came before", () => {

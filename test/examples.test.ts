@@ -19,7 +19,7 @@ import {
   Socket,
 } from "../src/index.ts";
 import {
-  errorsOf,
+  hasMemberships,
   hasMulticastInterface,
   hasUnixDatagrams,
   isLinux,
@@ -29,6 +29,7 @@ import {
   slowness,
   works,
 } from "./help.ts";
+import { Program } from "./program.ts";
 
 // Programs start slowly on a machine that is busy.
 setDefaultTimeout(30_000 * slowness);
@@ -52,64 +53,6 @@ const mayMakeNetwork = isLinux && succeeds("unshare", "-n", "ip", "link", "set",
 
 const unix = needs("AF_UNIX datagram socket", hasUnixDatagrams);
 
-/** A program under test, its output read line by line. */
-class Program {
-  static readonly running = new Set<Program>();
-  readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
-  readonly #lines: AsyncIterator<string>;
-  readonly output: string[] = [];
-  readonly #errors: Promise<string>;
-
-  constructor(command: string[], env: Record<string, string | undefined> = {}) {
-    this.#child = Bun.spawn(command, {
-      env: { ...process.env, NO_COLOR: undefined, NOTIFY_SOCKET: undefined, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    this.#lines = lines(this.#child.stdout);
-    this.#errors = this.#child.stderr.text().then(errorsOf);
-    Program.running.add(this);
-  }
-
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /** The next line that matches, and what it captured. */
-  async line(pattern: RegExp): Promise<string[]> {
-    for (;;) {
-      const { value, done } = await this.#lines.next();
-      if (done) throw new Error(`no ${pattern} in:\n${this.output.slice(-20).join("\n")}\n${await this.#errors}`);
-      this.output.push(value);
-      const match = pattern.exec(value);
-      if (match) return match.slice(1);
-    }
-  }
-
-  async end(): Promise<{ status: number; stdout: string; stderr: string }> {
-    for (let next = await this.#lines.next(); !next.done; next = await this.#lines.next()) this.output.push(next.value);
-    const status = await this.#child.exited;
-    Program.running.delete(this);
-    return { status, stdout: this.output.join("\n"), stderr: await this.#errors };
-  }
-
-  async kill(): Promise<void> {
-    this.#child.kill();
-    await this.#child.exited;
-    Program.running.delete(this);
-  }
-}
-
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = parts.pop()!;
-    yield* parts;
-  }
-  if (rest !== "") yield rest;
-}
-
 const example = (name: string, ...args: string[]) => new Program([process.execPath, join(examples, name), ...args]);
 const python = (script: string, ...args: string[]) => new Program(["python3", "-u", "-c", script, ...args]);
 
@@ -119,6 +62,8 @@ afterEach(async () => {
 
 describe("usage", () => {
   const wrong: [name: string, ...args: string[]][] = [
+    ["candump.ts", "-n", "none", "vcan0"],
+    ["cansend.ts", "vcan0", "123#XYZ"],
     ["echo-client-any.ts", "localhost"],
     ["echo-client.ts", "no port"],
     ["echo-server-any.ts"],
@@ -127,9 +72,12 @@ describe("usage", () => {
     ["pass-fd.ts", "serve"],
     ["ping.ts"],
     ["quickstart-peer.ts", "nobody"],
+    ["route-list.ts", "-4"],
     ["sd-notify.ts", "READY"],
-    ["sniffer.ts", "ipx"],
+    ["sha256-kernel.ts"],
+    ["sniff.ts", "lo", "none"],
     ["syslog.ts", "--unknown"],
+    ["vsock-echo.ts", "send", "-1", "5", "hello"],
     ["worker-server.ts", "http"],
   ];
 
@@ -463,22 +411,28 @@ test("worker-server.ts answers while the main thread's timer goes on", async () 
 });
 
 // In a network of its own: no other program's datagrams come between.
-needs("root, unshare and ip", mayMakeNetwork)("sniffer.ts shows a datagram on the loopback", async () => {
-  const sender = `
+needs("root, unshare, ip and PACKET_ADD_MEMBERSHIP", mayMakeNetwork && hasMemberships)(
+  "sniff.ts shows a datagram on the loopback, as it goes and as it comes",
+  async () => {
+    const sender = `
     import { AF_INET, SOCK_DGRAM, Socket } from ${JSON.stringify(join(examples, "../src/index.ts"))};
     using sock = new Socket(AF_INET, SOCK_DGRAM);
     for (let i = 0; i < 40; i++) {
       sock.sendto("twelve bytes", ["127.0.0.1", 5000]);
       Bun.sleepSync(50);
     }`;
-  const script = `ip link set lo up; "$0" -e "$2" & exec "$0" "$1" udp`;
-  const command = ["unshare", "-n", "sh", "-c", script, process.execPath, join(examples, "sniffer.ts"), sender];
-  const sniffer = new Program(command);
-  await sniffer.line(/^waiting for udp packets$/);
-  await sniffer.line(/^udp 127\.0\.0\.1:\d+ > 127\.0\.0\.1:5000, 40 bytes$/);
-});
+    const script = `ip link set lo up; "$0" -e "$2" > /dev/null 2>&1 & exec "$0" "$1" lo 2`;
+    const command = ["unshare", "-n", "sh", "-c", script, process.execPath, join(examples, "sniff.ts"), sender];
+    const sniffer = new Program(command);
+    await sniffer.line(/^waiting for frames of lo$/);
+    const datagram = String.raw`udp 127\.0\.0\.1:\d+ > 127\.0\.0\.1:5000, 40 bytes$`;
+    await sniffer.line(new RegExp(`^lo 00:00:00:00:00:00 from us: ${datagram}`));
+    await sniffer.line(new RegExp(`^lo 00:00:00:00:00:00 to us: ${datagram}`));
+    expect((await sniffer.end()).status).toBe(0);
+  },
+);
 
-needs("process without CAP_NET_RAW", !mayOpenRaw)("sniffer.ts says that it may not", async () => {
-  const { status, stderr } = await example("sniffer.ts", "tcp").end();
+needs("Linux without CAP_NET_RAW", isLinux && !mayOpenRaw)("sniff.ts says that it may not", async () => {
+  const { status, stderr } = await example("sniff.ts").end();
   expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringContaining("socket E") });
 });

@@ -23,6 +23,16 @@ import {
   createServer,
   IPPROTO_IP,
   IPPROTO_IPV6,
+  IPPROTO_TCP,
+  if_nametoindex,
+  MCAST_JOIN_GROUP,
+  SO_DETACH_FILTER,
+  AF_PACKET,
+  PACKET_ADD_MEMBERSHIP,
+  SOCK_RAW,
+  SOL_PACKET,
+  SO_TIMESTAMPNS,
+  TCP_INFO,
   IPV6_FLOWINFO_SEND,
   IP_MULTICAST_IF,
   MSG_CTRUNC,
@@ -519,3 +529,51 @@ export function fillReceiver(path: string): void {
     }
   }
 }
+
+/** Whether programs can be attached to sockets, and taken away again. */
+export const hasFilters: boolean =
+  SO_DETACH_FILTER !== undefined &&
+  worksInEmulator(() => {
+    using sock = new Socket(AF_INET, SOCK_DGRAM);
+    // There is none to take away; an emulator does not know how to.
+    return codeOf(() => sock.setsockopt(SOL_SOCKET, SO_DETACH_FILTER, 0)) === "ENOENT";
+  });
+
+/** Whether a group can be joined on the loopback's interface (RFC 3678). */
+export const hasSourceMulticast: boolean =
+  isLinux &&
+  worksInEmulator(() => {
+    using sock = new Socket(AF_INET, SOCK_DGRAM);
+    const group = Buffer.alloc(136); // struct group_req
+    group.set([if_nametoindex("lo"), 0, 0, 0, 0, 0, 0, 0, AF_INET, 0, 0, 0, 239, 1, 2, 3]);
+    sock.setsockopt(IPPROTO_IP, MCAST_JOIN_GROUP, group);
+  });
+
+/** Whether the system tells of a TCP connection what it knows. */
+export const hasTcpInfo: boolean =
+  isLinux &&
+  worksInEmulator(() => {
+    using sock = new Socket(AF_INET, SOCK_STREAM);
+    return sock.getsockopt(IPPROTO_TCP, TCP_INFO, 4096).length > 4;
+  });
+
+/** Whether the loopback has Linux's name and number. */
+export const hasLo: boolean = isLinux && codeOf(() => if_nametoindex("lo")) === "nothing thrown, 1 returned";
+
+/** Whether options and control messages are those of Linux, and not the few that an emulator knows. */
+export const hasLinuxOptions: boolean =
+  isLinux &&
+  hasTcpInfo &&
+  hasSourceMulticast &&
+  worksInEmulator(() => {
+    using sock = new Socket(AF_INET, SOCK_DGRAM);
+    sock.setsockopt(SOL_SOCKET, SO_TIMESTAMPNS, 1);
+  });
+
+/** Whether an interface can be asked for more than what is its own (packet(7)). */
+export const hasMemberships: boolean =
+  isLinux &&
+  worksInEmulator(() => {
+    using sock = new Socket(AF_PACKET, SOCK_RAW);
+    return codeOf(() => sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, Buffer.alloc(16))) !== "ENOPROTOOPT";
+  });

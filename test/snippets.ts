@@ -9,10 +9,24 @@
  *     for (const byte of [1, 2]) console.log(byte); // 1, 2
  */
 import { expect } from "bun:test";
-import { mkdirSync, mkdtempSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { errorsOf, hasTypeChecker, hasUnix, needs, passesDescriptors, removeFolder, slowness } from "./help.ts";
+import {
+  errorsOf,
+  hasTypeChecker,
+  hasUnix,
+  needs,
+  passesDescriptors,
+  removeFolder,
+  slowness,
+  hasFilters,
+  hasLo,
+  hasMulticastInterface,
+  hasSourceMulticast,
+  hasTcpInfo,
+} from "./help.ts";
+import { AF_CAN, AF_PACKET, SO_PEERCRED } from "../src/index.ts";
 
 const project = join(import.meta.dir, "..");
 
@@ -55,8 +69,15 @@ function install(path: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOTSUP") throw error;
     mkdirSync(path);
-    writeFileSync(join(path, "package.json"), JSON.stringify({ name: "berkeley-sockets", exports: "./index.ts" }));
-    writeFileSync(join(path, "index.ts"), `export * from ${JSON.stringify(join(project, "src", "index.ts"))};`);
+    const { exports } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as {
+      exports: Record<string, string>;
+    };
+    const entries = Object.entries(exports).map(([entry, file], i) => {
+      writeFileSync(join(path, `${i}.ts`), `export * from ${JSON.stringify(join(project, file))};`);
+      return [entry, `./${i}.ts`];
+    });
+    const manifest = { name: "berkeley-sockets", exports: Object.fromEntries(entries) };
+    writeFileSync(join(path, "package.json"), JSON.stringify(manifest));
   }
 }
 
@@ -132,6 +153,14 @@ type Requirement = [pattern: RegExp, what: string, have: boolean];
 const requirements: Requirement[] = [
   [/\b(send|recv)Fds\(/, "SCM_RIGHTS", passesDescriptors],
   [/\bnew Socket\(AF_UNIX\b/, "AF_UNIX", hasUnix],
+  [/\b(attach|detach|lock)Filter\(/, "SO_ATTACH_FILTER", hasFilters],
+  [/\bMCAST_JOIN_/, "MCAST_JOIN_GROUP on lo", hasSourceMulticast],
+  [/if_nametoindex\("lo"\)/, "interface lo", hasLo],
+  [/\b(can_filter|bcm_msg_head)\b/, "AF_CAN", AF_CAN !== undefined],
+  [/\bpacket_mreq\b/, "AF_PACKET", AF_PACKET !== undefined],
+  [/\bucred\b/, "SO_PEERCRED", SO_PEERCRED !== undefined],
+  [/\bip_mreqn\./, "IP_MULTICAST_IF with an interface's number", hasMulticastInterface],
+  [/\bTCP_INFO\b/, "TCP_INFO", hasTcpInfo],
 ];
 
 /** Registers a test for each snippet. They all run at once, as soon as the first is asked for. */

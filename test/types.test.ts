@@ -67,7 +67,7 @@ export function families(some: Socket, either: boolean): void {
   same<typeof unknown, Socket>(true);
   same<ReturnType<typeof unknown.getsockname>, Address>(true);
   const can = new Socket(AF_CAN, SOCK_RAW);
-  same<typeof can, Socket>(true);
+  same<typeof can, Socket<"AF_CAN">>(true);
   const detected = new Socket({ fileno: 3 });
   same<typeof detected, Socket>(true);
 

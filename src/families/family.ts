@@ -9,6 +9,8 @@ import { NAME_MAX } from "../native.ts";
 export interface Family {
   /** The `AF_*` number; `undefined` where the platform lacks the family. */
   readonly family: number | undefined;
+  /** Whether the same name may become another address: an interface can be renamed. */
+  readonly isVolatile?: boolean;
   /**
    * Packs an address into {@link outName}.
    *

@@ -4,26 +4,40 @@
 import type { BytesLike } from "../args.ts";
 import { AF_DIVERT, type FamilyNumber } from "../constants.ts";
 import { io, ioName, ioWords, IO_NAME_WORD } from "../native.ts";
+import { alg, type AlgAddress, type AlgAddressLike } from "./alg.ts";
 import { bluetooth, type BluetoothAddress, type BluetoothAddressLike } from "./bluetooth.ts";
+import { type AnyCanAddress, type AnyCanAddressLike, can } from "./can.ts";
 import { type Family, nameFamily } from "./family.ts";
 import { hyperv, type HypervAddress } from "./hyperv.ts";
 import { inet, type InetAddress } from "./inet.ts";
 import { inet6, type Inet6Address, type Inet6AddressLike } from "./inet6.ts";
 import { netlink, type NetlinkAddress } from "./netlink.ts";
 import { other, type OtherAddress } from "./other.ts";
+import { packet, type PacketAddress, type PacketAddressLike } from "./packet.ts";
+import { qipcrtr, type QipcrtrAddress } from "./qipcrtr.ts";
+import { rds, type RdsAddress } from "./rds.ts";
 import { system, type SystemAddress, type SystemAddressLike } from "./system.ts";
+import { tipc, type TipcAddress, type TipcAddressLike } from "./tipc.ts";
 import { unix, type UnixAddress } from "./unix.ts";
+import { vsock, type VsockAddress } from "./vsock.ts";
 
 /** The address that each family's sockets give, by the name of the family; `other` are those without a codec here. */
 export interface AddressTypes {
+  AF_ALG: AlgAddress;
   AF_BLUETOOTH: BluetoothAddress;
+  AF_CAN: AnyCanAddress;
   AF_DIVERT: InetAddress;
   AF_HYPERV: HypervAddress;
   AF_INET: InetAddress;
   AF_INET6: Inet6Address;
   AF_NETLINK: NetlinkAddress;
+  AF_PACKET: PacketAddress;
+  AF_QIPCRTR: QipcrtrAddress;
+  AF_RDS: RdsAddress;
   AF_SYSTEM: SystemAddress;
+  AF_TIPC: TipcAddress;
   AF_UNIX: UnixAddress;
+  AF_VSOCK: VsockAddress;
   other: OtherAddress;
 }
 
@@ -36,11 +50,25 @@ export interface SenderTypes extends Omit<AddressTypes, "AF_UNIX" | "other"> {
 /** The address that each family's sockets take: what they give, and more where it is said here. */
 export interface AddressArguments extends Omit<
   AddressTypes,
-  "AF_BLUETOOTH" | "AF_INET6" | "AF_SYSTEM" | "AF_UNIX" | "other"
+  | "AF_ALG"
+  | "AF_BLUETOOTH"
+  | "AF_CAN"
+  | "AF_INET6"
+  | "AF_PACKET"
+  | "AF_RDS"
+  | "AF_SYSTEM"
+  | "AF_TIPC"
+  | "AF_UNIX"
+  | "other"
 > {
+  AF_ALG: AlgAddressLike;
   AF_BLUETOOTH: BluetoothAddressLike;
+  AF_CAN: AnyCanAddressLike;
   AF_INET6: Inet6AddressLike;
+  AF_PACKET: PacketAddressLike;
+  AF_RDS: Inet6AddressLike;
   AF_SYSTEM: SystemAddressLike;
+  AF_TIPC: TipcAddressLike;
   AF_UNIX: UnixAddress | NodeJS.ArrayBufferView | ArrayBufferLike;
   other: readonly [family: number, data: BytesLike];
 }
@@ -64,13 +92,20 @@ export type Address = AddressTypes[FamilyName];
 export type FamilyConstant<Name extends string> = FamilyNumber<Name>;
 
 const families: readonly Family[] = [
+  alg,
   bluetooth,
+  can,
   hyperv,
   inet,
   inet6,
   netlink,
+  packet,
+  qipcrtr,
+  rds,
   system,
+  tipc,
   unix,
+  vsock,
   // FreeBSD's divert(4) has names of AF_INET; the port is the divert socket's number.
   { ...inet, family: AF_DIVERT },
 ];
@@ -117,8 +152,9 @@ export function decodeName(proto: number): unknown {
     while (i < words.length && words[i] === ioWords[IO_NAME_WORD + i]) i++;
     if (i === words.length) return entry.address;
   }
-  const address =
-    familyOf(nameFamily(ioName)).decode(ioName, length, proto) ?? other.decode(ioName, length, proto) ?? null;
+  const family = familyOf(nameFamily(ioName));
+  const address = family.decode(ioName, length, proto) ?? other.decode(ioName, length, proto) ?? null;
+  if (family.isVolatile) return address;
   if (seen[slot] !== hash) {
     seen[slot] = hash;
   } else if (isShareable(address)) {
@@ -139,17 +175,3 @@ export function decodePacked(name: Uint8Array, proto: number): unknown {
   ioWords[0] = Math.min(name.length, ioName.length);
   return decodeName(proto);
 }
-
-export type {
-  BluetoothAddress,
-  BluetoothAddressLike,
-  HypervAddress,
-  InetAddress,
-  Inet6Address,
-  Inet6AddressLike,
-  NetlinkAddress,
-  OtherAddress,
-  SystemAddress,
-  SystemAddressLike,
-  UnixAddress,
-};

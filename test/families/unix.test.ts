@@ -1,4 +1,8 @@
-/** AF_UNIX addresses: paths, abstract names, none. */
+/**
+ * AF_UNIX addresses: paths, abstract names, none.
+ *
+ * Peers: CPython.
+ */
 import { expect } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { AF_UNIX, OSError, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, Socket } from "../../src/index.ts";
@@ -229,6 +233,57 @@ linux("packets: connections that keep the bounds of what is sent", () => {
   expect(conn.recv(100).length).toBe(0);
 });
 
+linux.each([
+  ["SOCK_DGRAM", SOCK_DGRAM],
+  ["SOCK_SEQPACKET", SOCK_SEQPACKET],
+] as const)("%s: all kinds of addresses reach each other, and are told", (_name, type) => {
+  using own = new Sockets();
+  using folder = new Folder();
+  let count = 0;
+  const kinds: Record<string, () => string | Buffer | null> = {
+    path: () => folder.file(`s${count++}`),
+    abstract: () => abstractName(`s${count++}`),
+    "the system's choice": () => "",
+    none: () => null,
+  };
+  const open = (kind: string): Socket<"AF_UNIX"> => {
+    const sock = own.add(unix(type));
+    sock.settimeout(5);
+    const name = kinds[kind]!();
+    if (name !== null) sock.bind(name);
+    if (name !== null && name !== "") expect(sock.getsockname()).toEqual(name);
+    return sock;
+  };
+  for (const to of Object.keys(kinds).filter((kind) => kind !== "none")) {
+    for (const from of Object.keys(kinds)) {
+      const [server, client] = [open(to), open(from)];
+      const [serverName, clientName] = [server.getsockname(), client.getsockname()];
+      if (type === SOCK_SEQPACKET) {
+        server.listen();
+        client.connect(serverName);
+        const [conn, address] = server.accept();
+        own.add(conn).settimeout(5);
+        expect([address, conn.getpeername(), conn.getsockname()]).toEqual([clientName, clientName, serverName]);
+        client.sendmsg(["a ", "packet"]);
+        client.send("another");
+        expect([conn.recv(100).toString(), conn.recv(100).toString()]).toEqual(["a packet", "another"]);
+      } else {
+        client.sendto("to the address", serverName);
+        client.connect(serverName);
+        client.send("to the peer");
+        const sender = from === "none" ? null : clientName;
+        expect(server.recvfrom(100)).toEqual([Buffer.from("to the address"), sender] as never);
+        expect(server.recvmsg(100)).toEqual([Buffer.from("to the peer"), [], 0, sender] as never);
+        if (sender !== null) {
+          server.sendto("back", sender);
+          expect(client.recvfrom(100)).toEqual([Buffer.from("back"), serverName]);
+        }
+      }
+      expect(client.getpeername()).toEqual(serverName);
+    }
+  }
+});
+
 unixTest("permission is the file's", () => {
   using folder = new Folder();
   using sock = unix();
@@ -259,3 +314,28 @@ s.sendto(b"x", os.path.join(sys.argv[1], os.listdir(sys.argv[1])[0].removesuffix
   await client.output();
   expect(server.recvfrom(1)[1]).toBe(`${server.getsockname() as string}.python`);
 });
+
+needs("Linux with Python", isLinux && python !== null)(
+  "CPython's packets come from and go to the same names",
+  async () => {
+    using own = new Sockets();
+    const server = own.add(unix(SOCK_SEQPACKET));
+    const name = abstractName("packets");
+    server.bind(name);
+    server.listen();
+    server.settimeout(30);
+    using client = pythonPeer(
+      `s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind("")
+s.connect(bytes.fromhex(sys.argv[1]))
+s.send(s.getsockname())
+print(s.getpeername().hex(), s.recv(100).decode())`,
+      [name.toString("hex")],
+    );
+    const [conn, address] = server.accept();
+    own.add(conn).settimeout(30);
+    expect(conn.recv(100)).toEqual(address as Buffer);
+    conn.send("answered");
+    expect(await client.output()).toBe(`${name.toString("hex")} answered`);
+  },
+);

@@ -176,6 +176,14 @@ const functions: Record<string, Row> = {
       return { args: [fd], untouched: () => net.close(fd) };
     },
   },
+  ioctl: {
+    takes: [
+      ["fd", size],
+      ["request", bits],
+      ["argument", orAbsent(either(bits, view))],
+    ],
+    make: (sockets) => ({ args: [fresh(sockets).fileno(), net.FIONREAD, new Uint8Array(4)] }),
+  },
   dup: { takes: [["fd", size]], make: (sockets) => ({ args: [fresh(sockets).fileno()] }), frees: true },
   createConnection: {
     takes: [

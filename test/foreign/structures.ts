@@ -14,6 +14,11 @@ export const preludes: Readonly<Record<Platform, string>> = {
     #include <netinet/in.h>
     #include <netinet/tcp.h>
     #include <linux/netlink.h>
+    #include <linux/can.h>
+    #include <linux/if_alg.h>
+    #include <linux/qrtr.h>
+    #include <linux/tipc.h>
+    #include <linux/vm_sockets.h>
     // BlueZ, lib/bluetooth.h, lib/l2cap.h, lib/rfcomm.h, lib/hci.h, lib/sco.h
     #define AF_BLUETOOTH 31
     typedef struct { uint8_t b[6]; } __attribute__((packed)) bdaddr_t;
@@ -109,6 +114,8 @@ export interface Vector {
   readonly decoded?: unknown;
   /** How many bytes of the structure are the name, where that is not all of them. */
   readonly length?: Partial<Record<Platform, number>>;
+  /** How many bytes of the name are the address already, where the rest is for other protocols or for later. */
+  readonly least?: number;
   readonly structures: Partial<Record<Platform, Initialised>>;
 }
 
@@ -179,6 +186,138 @@ export const vectors: readonly Vector[] = [
         "struct sockaddr_nl",
         ".nl_len = sizeof(struct sockaddr_nl), .nl_family = AF_NETLINK, .nl_pid = 4242, .nl_groups = 0x80000001",
       ],
+    },
+  },
+  {
+    name: "can",
+    family: "AF_CAN",
+    proto: "CAN_RAW",
+    address: ["lo"], // the interface that every machine has, with the number 1
+    least: 8,
+    structures: { linux: ["struct sockaddr_can", ".can_family = AF_CAN, .can_ifindex = 1"] },
+  },
+  {
+    name: "can_any",
+    family: "AF_CAN",
+    proto: "CAN_BCM",
+    address: [""],
+    least: 8,
+    structures: { linux: ["struct sockaddr_can", ".can_family = AF_CAN"] },
+  },
+  {
+    name: "isotp",
+    family: "AF_CAN",
+    proto: "CAN_ISOTP",
+    address: ["lo", 0x123, 0x1234_5678 | 0x8000_0000], // as `| CAN_EFF_FLAG` makes it: negative
+    decoded: ["lo", 0x123, 0x9234_5678],
+    least: 16,
+    structures: {
+      linux: [
+        "struct sockaddr_can",
+        `.can_family = AF_CAN, .can_ifindex = 1,
+         .can_addr = {.tp = {.rx_id = 0x123, .tx_id = 0x12345678 | CAN_EFF_FLAG}}`,
+      ],
+    },
+  },
+  {
+    name: "j1939",
+    family: "AF_CAN",
+    proto: "CAN_J1939",
+    address: ["lo", 0xfedc_ba98_7654_3210n, 0x3fff7, 0x80],
+    least: 21,
+    structures: {
+      linux: [
+        "struct sockaddr_can",
+        `.can_family = AF_CAN, .can_ifindex = 1,
+         .can_addr = {.j1939 = {.name = 0xfedcba9876543210ull, .pgn = 0x3fff7, .addr = 0x80}}`,
+      ],
+    },
+  },
+  {
+    name: "j1939_name_of_a_number",
+    family: "AF_CAN",
+    proto: "CAN_J1939",
+    address: ["", 5, 0, 0],
+    decoded: ["", 5n, 0, 0],
+    least: 21,
+    structures: { linux: ["struct sockaddr_can", ".can_family = AF_CAN, .can_addr = {.j1939 = {.name = 5}}"] },
+  },
+  {
+    name: "tipc_name",
+    family: "AF_TIPC",
+    address: [2, 0x89ab_cdef, 17, 99, 3], // the third number is not in the structure
+    decoded: [2, 0x89ab_cdef, 17, 17, 3],
+    structures: {
+      linux: [
+        "struct sockaddr_tipc",
+        `.family = AF_TIPC, .addrtype = TIPC_ADDR_NAME, .scope = TIPC_NODE_SCOPE,
+         .addr = {.name = {.name = {.type = 0x89abcdef, .instance = 17}}}`,
+      ],
+    },
+  },
+  {
+    name: "tipc_sequence",
+    family: "AF_TIPC",
+    address: [1, 4242, 10, 0xffff_ffff],
+    decoded: [1, 4242, 10, 0xffff_ffff, 2],
+    structures: {
+      linux: [
+        "struct sockaddr_tipc",
+        `.family = AF_TIPC, .addrtype = TIPC_ADDR_NAMESEQ, .scope = TIPC_CLUSTER_SCOPE,
+         .addr = {.nameseq = {.type = 4242, .lower = 10, .upper = 0xffffffff}}`,
+      ],
+    },
+  },
+  {
+    name: "tipc_id",
+    family: "AF_TIPC",
+    address: [3, 0x1001_0001, 0xfedc_ba98, 0, -3],
+    structures: {
+      linux: [
+        "struct sockaddr_tipc",
+        `.family = AF_TIPC, .addrtype = TIPC_ADDR_ID, .scope = -TIPC_NODE_SCOPE,
+         .addr = {.id = {.ref = 0xfedcba98, .node = 0x10010001}}`,
+      ],
+    },
+  },
+  {
+    name: "alg",
+    family: "AF_ALG",
+    address: ["skcipher", "cbc(aes)", 0x89ab_cdef, 0x1234],
+    structures: {
+      linux: [
+        "struct sockaddr_alg",
+        '.salg_family = AF_ALG, .salg_type = "skcipher", .salg_name = "cbc(aes)", .salg_feat = 0x89abcdef, .salg_mask = 0x1234',
+      ],
+    },
+  },
+  {
+    name: "alg_longest",
+    family: "AF_ALG",
+    address: ["t".repeat(13), "n".repeat(63)],
+    decoded: ["t".repeat(13), "n".repeat(63), 0, 0],
+    structures: {
+      linux: [
+        "struct sockaddr_alg",
+        `.salg_family = AF_ALG, .salg_type = "${"t".repeat(13)}", .salg_name = "${"n".repeat(63)}"`,
+      ],
+    },
+  },
+  {
+    name: "vsock",
+    family: "AF_VSOCK",
+    address: [0xfedc_ba98, 0x89ab_cdef],
+    least: 12,
+    structures: {
+      linux: ["struct sockaddr_vm", ".svm_family = AF_VSOCK, .svm_cid = 0xfedcba98, .svm_port = 0x89abcdef"],
+    },
+  },
+  {
+    name: "qipcrtr",
+    family: "AF_QIPCRTR",
+    address: [0xfedc_ba98, 0xffff_fffe],
+    structures: {
+      linux: ["struct sockaddr_qrtr", ".sq_family = AF_QIPCRTR, .sq_node = 0xfedcba98, .sq_port = QRTR_PORT_CTRL"],
     },
   },
   {

@@ -244,7 +244,7 @@ describe("bundles", () => {
       `a bundle with Socket and one constant: ${text.length} bytes, ${there.length} of ${all.length} constants`,
     );
     expect(there.length).toBeLessThan(400);
-    expect(text.length).toBeLessThan(120_000);
+    expect(text.length).toBeLessThan(130_000);
 
     // With the platform known, the values of the others are not in it either.
     const define = [`--define=process.platform="linux"`, `--minify-syntax`];
@@ -286,7 +286,7 @@ describe("the libraries of all platforms", () => {
       `built in ${(cold.ms / 1000).toFixed(1)} s from an empty cache, then in ${(warm.ms / 1000).toFixed(1)} s`,
     );
     expect(warm.sums).toEqual(cold.sums);
-    expect(cold.ms).toBeLessThan(120_000);
+    expect(cold.ms).toBeLessThan(130_000);
     expect(warm.ms).toBeLessThan(cold.ms);
   });
 });

@@ -1,0 +1,35 @@
+/**
+ * Interfaces in addresses: a name for people, a number in the structures. `""` and 0 are every interface.
+ */
+import { wrongType, wrongValue } from "../args.ts";
+import { systemError } from "../errors.ts";
+import { decodeFileName, encodeFileName } from "../filenames.ts";
+import { shim } from "../native.ts";
+
+/** IF_NAMESIZE of Linux, with the NUL. */
+const NAME_SIZE = 16;
+
+const name = Buffer.alloc(256);
+
+/**
+ * The number of the interface of that name.
+ *
+ * @throws OSError (ENODEV) where there is none.
+ */
+export function interfaceIndex(value: unknown, argument: string): number {
+  if (typeof value !== "string") throw wrongType(argument, "an interface's name", value);
+  if (value === "") return 0;
+  const given = encodeFileName(value, argument);
+  if (given.length >= NAME_SIZE || given.includes(0)) {
+    throw wrongValue(argument, `an interface's name of at most ${NAME_SIZE - 1} bytes, without NUL`, value);
+  }
+  const r = shim.bs_if_nametoindex(Buffer.concat([given, Buffer.alloc(1)]));
+  if (r < 0) throw systemError("if_nametoindex", r, value);
+  return r;
+}
+
+/** The name of the interface of that number; `""` where it is gone, or where it is 0. */
+export function interfaceName(index: number): string {
+  const n = index === 0 ? 0 : shim.bs_if_indextoname(index, name, name);
+  return n > 0 ? decodeFileName(name.subarray(0, n)) : "";
+}
