@@ -1,5 +1,6 @@
 /** Classic BPF: programs as tcpdump prints them, and what sockets receive that have them. */
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   AF_INET,
@@ -139,7 +140,10 @@ linux("the program is whole however long it is, and however much garbage is coll
   using own = new Sockets();
   const [a, b] = [own.udp(), own.udp()];
   a.connect(b.getsockname());
-  for (const [round, length] of [1, 2, 3, 10, 100, 1000, 4090].entries()) {
+  // Linux before 6.7 lets a socket have 20 KB for programs, no matter how many instructions a program may have.
+  const memory = Number(readFileSync("/proc/sys/net/core/optmem_max", "utf8"));
+  const longest = memory > 100_000 ? [4090] : [];
+  for (const [round, length] of [1, 2, 3, 10, 100, 1000, ...longest].entries()) {
     const load: FilterInstruction = [0, 0, 0, round];
     attachFilter(b, [...Array.from({ length }, () => load), ...firstByte(0x61 + round)]);
     Bun.gc(true);
