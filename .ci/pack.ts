@@ -18,6 +18,7 @@ const entries: Record<string, string> = {
   ".": "index",
   "./constants": "all-constants",
   "./messages": "messages",
+  "./promises": "promises",
 };
 
 /** The tarball's largest size, in bytes. */

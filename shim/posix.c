@@ -842,6 +842,8 @@ int32_t bs_inet_aton(const char *text, void *address) {
   return 1;
 }
 
+#include "poller.h"
+
 /* ---- Texts of errors ---- */
 
 static int32_t put_text(const char *text, void *out, uint64_t length) {

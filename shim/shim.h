@@ -2,7 +2,8 @@
  * The promises of the shim: what each function does, whatever the platform.
  *
  * A function is one system call (or one call of the C library's resolver) with its EINTR retry and its deadline.
- * It decides nothing and keeps nothing: all memory is the caller's, passed at every call.
+ * It decides nothing and keeps nothing: all memory is the caller's, passed at every call. Only a poller has a thread and
+ * memory of its own.
  *
  * Every platform's library has every function; what its system lacks fails with ENOSYS (Windows: WSAEOPNOTSUPP).
  *
@@ -56,7 +57,7 @@ struct bs_item {
 };
 
 /* Which promises these are: a library that was built from another shim.h says another number. */
-#define BS_VERSION 1
+#define BS_VERSION 2
 
 /* Called once by each thread before anything else: the version, or -errno where the system's sockets do not start. */
 BS_EXPORT int32_t bs_start(void);
@@ -166,6 +167,35 @@ BS_EXPORT int32_t bs_if_indextoname(uint32_t index, void *out, uint64_t length);
 BS_EXPORT int32_t bs_inet_pton(int32_t version, const char *text, void *address);
 BS_EXPORT int32_t bs_inet_ntop(int32_t version, const void *address, void *out, uint64_t length);
 BS_EXPORT int32_t bs_inet_aton(const char *text, void *address);
+
+/* ---- Waiting beside the JavaScript thread ---- */
+
+enum { BS_READABLE = 1, BS_WRITABLE = 2, BS_URGENT = 4, BS_FAILED = 8 };
+enum { BS_GETADDRINFO, BS_GETNAMEINFO, BS_GETHOSTBYNAME, BS_GETHOSTBYADDR };
+
+/* What became ready: the id that was armed or asked with, and BS_READABLE and so on. */
+struct bs_ready {
+  uint32_t id;
+  int32_t events;
+};
+
+/* Starts a thread that waits for descriptors. `wake` is a function without arguments that may be called from any thread:
+ * it is called once when something is ready, and not again before bs_poller_take. out: the poller, a list of struct
+ * bs_ready, its size in bytes, and the function (of the list and the poller) to call when nobody will look at the list
+ * any more. `wake` has to be good until that has returned. */
+BS_EXPORT int32_t bs_poller_open(void *wake, uint64_t *out);
+/* Waits, once, until one of the events comes; BS_FAILED comes unasked, and can be asked for alone. What was armed for
+ * the descriptor before is replaced. `known` is 1 where it was armed before and not disarmed. */
+BS_EXPORT int32_t bs_poller_arm(void *poller, int32_t fd, int32_t events, uint32_t id, int32_t known);
+/* Ends the waiting for a descriptor; what was ready already may still be told. To be called before it is closed. */
+BS_EXPORT int32_t bs_poller_disarm(void *poller, int32_t fd);
+/* Moves what is ready to the list: how many. */
+BS_EXPORT int32_t bs_poller_take(void *poller);
+/* Asks the resolver in a thread of its own; when it has answered, the id is ready. A negative name_length: NULL. */
+BS_EXPORT int32_t bs_resolve(void *poller, uint32_t id, int32_t kind, const void *name, int32_t name_length,
+                             const char *service, int32_t family, int32_t type, int32_t protocol, int32_t flags);
+/* The answer: result, out and failure as of the function that was asked. It is forgotten unless it does not fit. */
+BS_EXPORT int32_t bs_resolved(void *poller, uint32_t id, void *out, uint64_t length, int32_t *failure);
 
 /* ---- Texts of errors, in the system's words: UTF-8 without a NUL; the text's length ---- */
 

@@ -875,6 +875,357 @@ int32_t bs_inet_ntop(int32_t version, const void *address, void *out, uint64_t l
   return text ? (int32_t)length_of(text) : -number_of((DWORD)WSAGetLastError());
 }
 
+/* ---- Waiting beside the JavaScript thread ----
+ *
+ * As in poller.h, by WSAPoll: one thread for each thread of JavaScript. It polls what is armed and a socket of its own, to
+ * which a datagram is sent when something else is to be polled. */
+
+enum { READY_MAX = 1024, ANSWER_BYTES = 16384, TEXT_BYTES = 1040 };
+
+static void *allocate(size_t n) { return HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, n); }
+
+static void *grow(void *memory, size_t n) {
+  return memory ? HeapReAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, memory, n) : allocate(n);
+}
+
+static void discard(void *memory) { HeapFree(GetProcessHeap(), 0, memory); }
+
+struct question {
+  struct question *next;
+  struct poller *poller;
+  uint32_t id;
+  int32_t kind, family, type, protocol, flags;
+  int32_t name_length, has_name, has_service;
+  int32_t failure, result;
+  char *answer;
+  uint64_t room;
+  char service[TEXT_BYTES];
+  char name[TEXT_BYTES];
+};
+
+struct armed {
+  int32_t fd, events;
+  uint32_t id;
+};
+
+struct poller {
+  CRITICAL_SECTION lock;
+  CONDITION_VARIABLE taken;
+  void (*wake)(void);
+  SOCKET alarm;
+  int ringing; /* a datagram is on its way to the alarm */
+  int users, gone, woken, count;
+  struct bs_ready ready[READY_MAX];
+  struct bs_ready shown[READY_MAX];
+  struct question *answered;
+  /* What is armed, and the thread's own copy of it while it polls. */
+  struct armed *armed;
+  int armed_count, armed_room;
+  struct armed *polled;
+  WSAPOLLFD *fds;
+  int polled_room;
+};
+
+static void forget_question(struct question *q) {
+  if (q->answer) discard(q->answer);
+  discard(q);
+}
+
+/* With the lock held; leaves it. */
+static void leave(struct poller *p) {
+  int users = --p->users;
+  LeaveCriticalSection(&p->lock);
+  if (users > 0) return;
+  if (p->alarm != INVALID_SOCKET) closesocket(p->alarm);
+  while (p->answered) {
+    struct question *q = p->answered;
+    p->answered = q->next;
+    forget_question(q);
+  }
+  if (p->armed) discard(p->armed);
+  if (p->polled) discard(p->polled);
+  if (p->fds) discard(p->fds);
+  DeleteCriticalSection(&p->lock);
+  discard(p);
+}
+
+/* With the lock held: see poller.h. */
+static void put_ready(struct poller *p, struct bs_ready ready) {
+  while (p->count == READY_MAX && !p->gone) SleepConditionVariableCS(&p->taken, &p->lock, INFINITE);
+  if (p->gone) return;
+  p->ready[p->count++] = ready;
+  if (p->woken) return;
+  p->woken = 1;
+  p->wake();
+}
+
+/* With the lock held. */
+static void ring(struct poller *p) {
+  if (p->ringing) return;
+  p->ringing = 1;
+  send(p->alarm, "", 1, 0);
+}
+
+/* A datagram socket that is connected to itself: no other program can send to it. */
+static SOCKET open_alarm(void) {
+  SOCKET s = WSASocketW(AF_INET, SOCK_DGRAM, 0, NULL, 0, SOCKET_FLAGS);
+  struct sockaddr_in name = {.sin_family = AF_INET};
+  int length = sizeof name;
+  u_long on = 1;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (s == INVALID_SOCKET) return s;
+  if (bind(s, (struct sockaddr *)&name, sizeof name) == 0 && getsockname(s, (struct sockaddr *)&name, &length) == 0 &&
+      connect(s, (struct sockaddr *)&name, sizeof name) == 0 && ioctlsocket(s, FIONBIO, &on) == 0)
+    return s;
+  closesocket(s);
+  return INVALID_SOCKET;
+}
+
+/* With the lock held: the copy to poll. The first is the alarm. 0, or -1 without memory. */
+static int copy_armed(struct poller *p) {
+  int n = p->armed_count + 1;
+  if (n > p->polled_room) {
+    int room = n * 2;
+    void *fds = grow(p->fds, (size_t)room * sizeof *p->fds);
+    if (!fds) return -1;
+    p->fds = fds;
+    void *polled = grow(p->polled, (size_t)room * sizeof *p->polled);
+    if (!polled) return -1;
+    p->polled = polled;
+    p->polled_room = room;
+  }
+  p->fds[0] = (WSAPOLLFD){.fd = p->alarm, .events = POLLRDNORM};
+  for (int i = 1; i < n; i++) {
+    struct armed a = p->polled[i] = p->armed[i - 1];
+    short events = (a.events & BS_READABLE ? POLLRDNORM : 0) | (a.events & BS_WRITABLE ? POLLWRNORM : 0) |
+                   (a.events & BS_URGENT ? POLLRDBAND : 0);
+    p->fds[i] = (WSAPOLLFD){.fd = socket_of(a.fd), .events = events};
+  }
+  return n;
+}
+
+static int32_t found(short events) {
+  return (events & POLLRDNORM ? BS_READABLE : 0) | (events & POLLWRNORM ? BS_WRITABLE : 0) |
+         (events & POLLRDBAND ? BS_URGENT : 0) | (events & (POLLERR | POLLHUP | POLLNVAL) ? BS_FAILED : 0);
+}
+
+static struct armed *find_armed(struct poller *p, int32_t fd) {
+  for (int i = 0; i < p->armed_count; i++)
+    if (p->armed[i].fd == fd) return &p->armed[i];
+  return NULL;
+}
+
+static DWORD WINAPI wait_on(void *poller) {
+  struct poller *p = poller;
+  EnterCriticalSection(&p->lock);
+  while (!p->gone) {
+    int n = copy_armed(p);
+    LeaveCriticalSection(&p->lock);
+    if (n < 0) Sleep(10);
+    int r = n < 0 ? 0 : WSAPoll(p->fds, (ULONG)n, -1);
+    if (r < 0) Sleep(1);
+    EnterCriticalSection(&p->lock);
+    if (r <= 0) continue;
+    if (p->fds[0].revents) {
+      char bytes[8];
+      while (recv(p->alarm, bytes, sizeof bytes, 0) > 0) continue;
+      p->ringing = 0;
+    }
+    for (int i = 1; i < n && !p->gone; i++) {
+      if (!p->fds[i].revents) continue;
+      struct armed *a = find_armed(p, p->polled[i].fd);
+      if (!a || a->id != p->polled[i].id) continue; /* disarmed meanwhile */
+      struct bs_ready ready = {a->id, found(p->fds[i].revents)};
+      *a = p->armed[--p->armed_count];
+      put_ready(p, ready);
+    }
+  }
+  leave(p);
+  return 0;
+}
+
+/* The engine frees JavaScript's view: see poller.h. */
+static void gone(void *shown, void *poller) {
+  (void)shown;
+  struct poller *p = poller;
+  EnterCriticalSection(&p->lock);
+  p->gone = 1;
+  WakeAllConditionVariable(&p->taken);
+  ring(p);
+  leave(p);
+}
+
+static int32_t begin_thread(LPTHREAD_START_ROUTINE run, void *argument) {
+  HANDLE thread = CreateThread(NULL, 0, run, argument, 0, NULL);
+  if (!thread) return -number_of(GetLastError());
+  CloseHandle(thread);
+  return 0;
+}
+
+int32_t bs_poller_open(void *wake, uint64_t *out) {
+  struct poller *p = allocate(sizeof *p);
+  if (!p) return -WSA_NOT_ENOUGH_MEMORY;
+  InitializeCriticalSection(&p->lock);
+  InitializeConditionVariable(&p->taken);
+  p->wake = (void (*)(void))(uintptr_t)wake;
+  p->users = 2;
+  p->alarm = open_alarm();
+  int32_t r = p->alarm == INVALID_SOCKET ? -number_of((DWORD)WSAGetLastError()) : begin_thread(wait_on, p);
+  if (r < 0) {
+    EnterCriticalSection(&p->lock);
+    p->users = 1;
+    leave(p);
+    return r;
+  }
+  out[0] = (uint64_t)(uintptr_t)p;
+  out[1] = (uint64_t)(uintptr_t)p->shown;
+  out[2] = sizeof p->shown;
+  out[3] = (uint64_t)(uintptr_t)gone;
+  return 0;
+}
+
+int32_t bs_poller_arm(void *poller, int32_t fd, int32_t events, uint32_t id, int32_t known) {
+  struct poller *p = poller;
+  (void)known;
+  if (fd < 0) return -WSAEBADF;
+  int32_t r = 0;
+  EnterCriticalSection(&p->lock);
+  struct armed *a = find_armed(p, fd);
+  if (!a && p->armed_count == p->armed_room) {
+    int room = p->armed_room ? p->armed_room * 2 : 64;
+    void *more = grow(p->armed, (size_t)room * sizeof *p->armed);
+    if (more) {
+      p->armed = more;
+      p->armed_room = room;
+    } else {
+      r = -WSA_NOT_ENOUGH_MEMORY;
+    }
+  }
+  if (r == 0) {
+    if (!a) a = &p->armed[p->armed_count++];
+    *a = (struct armed){fd, events, id};
+    ring(p);
+  }
+  LeaveCriticalSection(&p->lock);
+  return r;
+}
+
+int32_t bs_poller_disarm(void *poller, int32_t fd) {
+  struct poller *p = poller;
+  EnterCriticalSection(&p->lock);
+  struct armed *a = find_armed(p, fd);
+  if (a) {
+    *a = p->armed[--p->armed_count];
+    ring(p);
+  }
+  LeaveCriticalSection(&p->lock);
+  return 0;
+}
+
+int32_t bs_poller_take(void *poller) {
+  struct poller *p = poller;
+  EnterCriticalSection(&p->lock);
+  int n = p->count;
+  memcpy(p->shown, p->ready, (size_t)n * sizeof *p->ready);
+  p->count = 0;
+  p->woken = 0;
+  WakeAllConditionVariable(&p->taken);
+  LeaveCriticalSection(&p->lock);
+  return n;
+}
+
+static int32_t ask(struct question *q) {
+  const char *name = q->has_name ? q->name : NULL;
+  switch (q->kind) {
+  case BS_GETADDRINFO:
+    return bs_getaddrinfo(name, q->has_service ? q->service : NULL, q->family, q->type, q->protocol, q->flags,
+                          q->answer, q->room, &q->failure);
+  case BS_GETNAMEINFO:
+    return bs_getnameinfo(q->name, q->name_length, q->flags, q->answer, q->room, &q->failure);
+  case BS_GETHOSTBYNAME: return bs_gethostbyname(q->name, q->answer, q->room, &q->failure);
+  default: return bs_gethostbyaddr(q->name, q->name_length, q->family, q->answer, q->room, &q->failure);
+  }
+}
+
+static DWORD WINAPI resolve(void *question) {
+  struct question *q = question;
+  struct poller *p = q->poller;
+  for (;;) {
+    q->result = ask(q);
+    if (q->result < 0 || (uint64_t)q->result <= q->room) break;
+    uint64_t room = (uint64_t)q->result * 2;
+    char *more = grow(q->answer, (size_t)room);
+    if (!more) {
+      q->result = -WSA_NOT_ENOUGH_MEMORY;
+      break;
+    }
+    q->answer = more;
+    q->room = room;
+  }
+  EnterCriticalSection(&p->lock);
+  q->next = p->answered;
+  p->answered = q;
+  put_ready(p, (struct bs_ready){q->id, BS_READABLE});
+  leave(p);
+  return 0;
+}
+
+int32_t bs_resolve(void *poller, uint32_t id, int32_t kind, const void *name, int32_t name_length, const char *service,
+                   int32_t family, int32_t type, int32_t protocol, int32_t flags) {
+  struct poller *p = poller;
+  struct question *q = allocate(sizeof *q);
+  if (!q) return -WSA_NOT_ENOUGH_MEMORY;
+  q->answer = allocate(ANSWER_BYTES);
+  q->room = ANSWER_BYTES;
+  size_t service_length = service ? length_of(service) : 0;
+  /* The byte behind a name stays 0. No name of the system is that long. */
+  if (!q->answer || name_length >= TEXT_BYTES || service_length >= TEXT_BYTES) {
+    int32_t r = q->answer ? -WSAENAMETOOLONG : -WSA_NOT_ENOUGH_MEMORY;
+    forget_question(q);
+    return r;
+  }
+  q->poller = p;
+  q->id = id;
+  q->kind = kind;
+  q->has_name = name_length >= 0;
+  q->has_service = service != NULL;
+  q->name_length = name_length;
+  if (name_length > 0) memcpy(q->name, name, (size_t)name_length);
+  if (service) memcpy(q->service, service, service_length);
+  q->family = family;
+  q->type = type;
+  q->protocol = protocol;
+  q->flags = flags;
+  EnterCriticalSection(&p->lock);
+  p->users++;
+  LeaveCriticalSection(&p->lock);
+  int32_t r = begin_thread(resolve, q);
+  if (r == 0) return 0;
+  forget_question(q);
+  EnterCriticalSection(&p->lock);
+  leave(p);
+  return r;
+}
+
+int32_t bs_resolved(void *poller, uint32_t id, void *out, uint64_t length, int32_t *failure) {
+  struct poller *p = poller;
+  int32_t r = -BS_ENOENT;
+  EnterCriticalSection(&p->lock);
+  for (struct question **at = &p->answered; *at; at = &(*at)->next) {
+    struct question *q = *at;
+    if (q->id != id) continue;
+    r = q->result;
+    *failure = q->failure;
+    if (r > 0 && (uint64_t)r > length) break; /* to be asked for again, with room */
+    if (r > 0) memcpy(out, q->answer, (size_t)r);
+    *at = q->next;
+    forget_question(q);
+    break;
+  }
+  LeaveCriticalSection(&p->lock);
+  return r;
+}
+
 /* ---- Texts of errors ---- */
 
 static int32_t put_ascii(const char *text, void *out, uint64_t length) {

@@ -137,19 +137,7 @@ export function createConnection(
   options?: Pick<ConnectionOptions, "allErrors">,
 ): Socket<"AF_INET" | "AF_INET6">;
 export function createConnection(address: unknown, ...rest: unknown[]): Socket<"AF_INET" | "AF_INET6"> {
-  if (!Array.isArray(address) || address.length !== 2) throw wrongType("address", "[host, port]", address);
-  const [host, port] = address as [string | null, number | string];
-  const last = rest.at(-1);
-  const byName = typeof last === "object" && last !== null && !Array.isArray(last);
-  const given = options(byName ? rest.pop() : undefined, "options", ["timeout", "sourceAddress", "allErrors"]);
-  const named = { ...given };
-  if (rest.length > 2) options(rest[2], "options", []); // it is none: says so
-  if (rest.length > 0) named.timeout = rest[0];
-  if (rest.length > 1) named.sourceAddress = rest[1];
-  const timeout = named.timeout === undefined ? undefined : seconds(named.timeout, "timeout");
-  const source = named.sourceAddress === undefined ? null : sourceOf(named.sourceAddress);
-  const allErrors = named.allErrors === undefined ? false : flag(named.allErrors, "options.allErrors");
-
+  const { host, port, timeout, source, allErrors } = connectionOf(address, rest);
   const errors: unknown[] = [];
   for (const [family, type, proto, , peer] of getaddrinfo(host, port, AF_UNSPEC, SOCK_STREAM)) {
     let sock: Socket | undefined;
@@ -165,9 +153,48 @@ export function createConnection(address: unknown, ...rest: unknown[]): Socket<"
       errors.push(error);
     }
   }
-  if (errors.length === 0) throw invalid("getaddrinfo", "no address", host);
-  if (allErrors) throw new AggregateError(errors, `connect: no address of ${host} took the connection`);
-  throw errors.at(-1);
+  throw notConnected(errors, host, allErrors);
+}
+
+/** What to throw when no address took the connection. */
+export function notConnected(errors: readonly unknown[], host: string | null, allErrors: boolean): unknown {
+  if (errors.length === 0) return invalid("getaddrinfo", "no address", host);
+  if (allErrors) return new AggregateError(errors, `connect: no address of ${host} took the connection`);
+  return errors.at(-1);
+}
+
+/** The arguments of {@link createConnection}. */
+export interface Connection {
+  host: string | null;
+  port: number | string;
+  timeout: number | null | undefined;
+  source: InetAddress | null;
+  allErrors: boolean;
+  /** The options that are not of this module. */
+  more: Record<string, unknown>;
+}
+
+/** Reads the arguments of {@link createConnection}; `names` are those of more options. */
+export function connectionOf(address: unknown, rest: unknown[], names: readonly string[] = []): Connection {
+  if (!Array.isArray(address) || address.length !== 2) throw wrongType("address", "[host, port]", address);
+  const [host, port] = address as [string | null, number | string];
+  const last = rest.at(-1);
+  const byName = typeof last === "object" && last !== null && !Array.isArray(last);
+  const given = options(byName ? rest.pop() : undefined, "options", [
+    "timeout",
+    "sourceAddress",
+    "allErrors",
+    ...names,
+  ]);
+  const named: Record<string, unknown> = { ...given };
+  if (rest.length > 2) options(rest[2], "options", []); // it is none: says so
+  if (rest.length > 0) named.timeout = rest[0];
+  if (rest.length > 1) named.sourceAddress = rest[1];
+  const timeout = named.timeout === undefined ? undefined : seconds(named.timeout, "timeout");
+  const source = named.sourceAddress === undefined ? null : sourceOf(named.sourceAddress);
+  const allErrors = named.allErrors === undefined ? false : flag(named.allErrors, "options.allErrors");
+
+  return { host, port, timeout, source, allErrors, more: named };
 }
 
 /** An address to connect from, of either family; what its host is shows when it is bound. */

@@ -2,6 +2,7 @@
  * The errors of the library: `OSError` and its subclasses, as PEP 3151 groups them.
  */
 import {
+  EAGAIN,
   EAI_ADDRFAMILY,
   EAI_AGAIN,
   EAI_BADFLAGS,
@@ -181,6 +182,31 @@ function textOf(ask: (number: number, out: Buffer, length: Buffer) => number, nu
   return text.toString("utf8", 0, ask(number, text, text));
 }
 
+/** What a call gives that would have to wait, where that is no error; see {@link quietly}. */
+export const WOULD_BLOCK: unique symbol = Symbol("would block");
+
+let quiet = false;
+
+/**
+ * Calls a method of a non-blocking socket; {@link WOULD_BLOCK} where it would have to wait. An error that nobody will see
+ * costs fifty times as much. No code of the caller's may run in the method: its arguments are plain values and views.
+ */
+export function quietly<Args extends unknown[], Result>(
+  method: (...args: Args) => Result,
+  self: unknown,
+  args: Args,
+): Result | typeof WOULD_BLOCK {
+  quiet = true;
+  try {
+    return Reflect.apply(method, self, args) as Result;
+  } catch (error) {
+    if (error === WOULD_BLOCK) return WOULD_BLOCK;
+    throw error;
+  } finally {
+    quiet = false;
+  }
+}
+
 /**
  * The error for a negative result of the shim.
  *
@@ -193,6 +219,7 @@ export function systemError(syscall: string, result: number, address?: unknown):
     return new TimeoutError({ errno: ETIMEDOUT, code: "ETIMEDOUT", syscall, reason: "timed out", address });
   }
   const errno = -result;
+  if (quiet && errno === EAGAIN) throw WOULD_BLOCK;
   const code = Errno[errno] ?? `E${errno}`;
   const reason = textOf(shim.bs_strerror, errno);
   return new (subclasses[code] ?? OSError)({ errno, code, syscall, reason, address });

@@ -9,7 +9,17 @@ import type { InetAddress } from "./families/inet.ts";
 import type { Inet6AddressLike } from "./families/inet6.ts";
 import { decodeFileName, encodeFileName } from "./filenames.ts";
 import { shim } from "./native.ts";
-import { failure, hostName, listed, lookup, reverse } from "./resolve.ts";
+import {
+  failure,
+  GETHOSTBYADDR,
+  GETHOSTBYNAME,
+  hostName,
+  listed,
+  lookUp,
+  reverse,
+  type Steps,
+  waitFor,
+} from "./resolve.ts";
 
 /** One answer of {@link getaddrinfo}: what `new Socket` and `connect` take. */
 export type AddressInfoEntry = readonly [
@@ -68,6 +78,10 @@ export function getaddrinfo(
   options: LookupOptions,
 ): AddressInfoEntry[];
 export function getaddrinfo(host: unknown, port: unknown, ...rest: unknown[]): AddressInfoEntry[] {
+  return waitFor(steps.getaddrinfo(host, port, ...rest));
+}
+
+function* addressInfo(host: unknown, port: unknown, ...rest: unknown[]): Steps<AddressInfoEntry[]> {
   const byName = rest.length === 1 && typeof rest[0] === "object" && rest[0] !== null;
   const named: LookupOptions | Record<string, unknown> = byName
     ? options(rest[0], "options", NARROWING)
@@ -76,7 +90,7 @@ export function getaddrinfo(host: unknown, port: unknown, ...rest: unknown[]): A
     name in named ? (name === "flags" ? bits(named[name], name) : integer(named[name], name)) : 0;
   const service = port === null ? null : serviceOf(port);
   const name = host === null ? null : hostName(host, "host");
-  const found = lookup(
+  const found = yield* lookUp(
     name,
     service,
     given("family"),
@@ -116,6 +130,10 @@ function serviceOf(port: unknown): string {
  * ```
  */
 export function getnameinfo(address: InetAddress | Inet6AddressLike, flags: number): [host: string, service: string] {
+  return waitFor(steps.getnameinfo(address, flags));
+}
+
+function* nameInfo(address: unknown, flags: unknown): Steps<[host: string, service: string]> {
   if (!Array.isArray(address) || address.length < 2 || address.length > 4) {
     throw wrongType("address", "[host, port, flowinfo?, scopeId?]", address);
   }
@@ -126,7 +144,7 @@ export function getnameinfo(address: InetAddress | Inet6AddressLike, flags: numb
   const number = integer(port, "address[1]", 0, 65535);
   const flow = integer(flowinfo, "address[2]", 0, 0xfffff);
   const scope = integer(scopeId, "address[3]", 0, 0xffff_ffff);
-  const found = lookup(name, String(number), AF_UNSPEC, SOCK_DGRAM, 0, AI_NUMERICHOST, host);
+  const found = yield* lookUp(name, String(number), AF_UNSPEC, SOCK_DGRAM, 0, AI_NUMERICHOST, host);
   const [first] = found;
   if (first === undefined || found.length > 1)
     throw invalid("getnameinfo", "sockaddr resolved to multiple addresses", host);
@@ -136,7 +154,7 @@ export function getnameinfo(address: InetAddress | Inet6AddressLike, flags: numb
     view.setUint32(4, flow); // sin6_flowinfo
     if (given > 3) view.setUint32(24, scope, true); // sin6_scope_id
   }
-  return reverse(first.name, first.name.length, f, host);
+  return yield* reverse(first.name, f, host);
 }
 
 /**
@@ -151,11 +169,15 @@ export function getnameinfo(address: InetAddress | Inet6AddressLike, flags: numb
  * console.log(getfqdn().length > 0); // true
  * ```
  */
-export function getfqdn(name = ""): string {
+export function getfqdn(name?: string): string {
+  return waitFor(steps.getfqdn(name));
+}
+
+function* fullName(name: unknown = ""): Steps<string> {
   let host = text(name, "name").trim();
   if (host === "" || host === "0.0.0.0" || host === "::") host = gethostname();
   try {
-    const [official, aliases] = gethostbyaddr(host);
+    const [official, aliases] = yield* byAddress(host);
     return [official, ...aliases].find((known) => known.includes(".")) ?? official;
   } catch (error) {
     if (error instanceof OSError) return host;
@@ -176,15 +198,15 @@ export function getfqdn(name = ""): string {
  * ```
  */
 export function gethostbyname(host: string): string {
-  return ipv4(host);
+  return waitFor(steps.gethostbyname(host));
 }
 
 /** The first IPv4 address of a host, as text. */
-function ipv4(host: unknown): string {
+function* ipv4(host: unknown): Steps<string> {
   if (host === "") return "0.0.0.0";
   if (host === "<broadcast>") return "255.255.255.255";
   const name = hostName(host, "host");
-  const [first] = lookup(name, null, AF_INET, 0, 0, 0, host);
+  const [first] = yield* lookUp(name, null, AF_INET, 0, 0, 0, host);
   if (first === undefined) throw invalid("getaddrinfo", "no address", host);
   return (decodePacked(first.name, 0) as InetAddress)[0];
 }
@@ -205,13 +227,13 @@ export type HostEntry = [host: string, aliases: string[], addresses: string[]];
  * ```
  */
 export function gethostbyname_ex(host: string): HostEntry {
+  return waitFor(steps.gethostbyname_ex(host));
+}
+
+function* byName(host: unknown): Steps<HostEntry> {
   const name = hostName(host, "host");
-  ipv4(host);
-  return hostEntry(
-    listed((o) => shim.bs_gethostbyname(name, o, o, failure)),
-    "gethostbyname_ex",
-    host,
-  );
+  yield* ipv4(host);
+  return hostEntry(yield { kind: GETHOSTBYNAME, name }, "gethostbyname_ex", host);
 }
 
 /**
@@ -227,20 +249,34 @@ export function gethostbyname_ex(host: string): HostEntry {
  * ```
  */
 export function gethostbyaddr(address: string): HostEntry {
+  return waitFor(steps.gethostbyaddr(address));
+}
+
+function* byAddress(address: unknown): Steps<HostEntry> {
   const name = hostName(address, "address");
   const found =
     name === ""
-      ? lookup(null, "0", AF_UNSPEC, SOCK_DGRAM, 0, AI_PASSIVE, address)
-      : lookup(name === "<broadcast>" ? "255.255.255.255" : name, null, AF_UNSPEC, SOCK_DGRAM, 0, 0, address);
+      ? yield* lookUp(null, "0", AF_UNSPEC, SOCK_DGRAM, 0, AI_PASSIVE, address)
+      : yield* lookUp(name === "<broadcast>" ? "255.255.255.255" : name, null, AF_UNSPEC, SOCK_DGRAM, 0, 0, address);
   const [first] = found;
   if (first === undefined) throw invalid("getaddrinfo", "no address", address);
   if (name === "" && found.length > 1) throw invalid("getaddrinfo", "wildcard resolved to multiple addresses", address);
   const packed = first.family === AF_INET6 ? first.name.slice(8, 24) : first.name.slice(4, 8);
-  const answer = listed((o) => shim.bs_gethostbyaddr(packed, packed.length, first.family, o, o, failure));
+  const answer = yield { kind: GETHOSTBYADDR, name: packed, family: first.family };
   return hostEntry(answer, "gethostbyaddr", address);
 }
 
-function hostEntry(answer: Buffer | number, syscall: string, address: string): HostEntry {
+/** What asks name servers, by its steps. */
+export const steps = {
+  getaddrinfo: addressInfo,
+  getfqdn: fullName,
+  gethostbyaddr: byAddress,
+  gethostbyname: ipv4,
+  gethostbyname_ex: byName,
+  getnameinfo: nameInfo,
+};
+
+function hostEntry(answer: Buffer | number, syscall: string, address: unknown): HostEntry {
   if (typeof answer === "number") throw hostError(syscall, answer, failure[0]!, address);
   const names: string[] = [];
   const addresses: string[] = [];

@@ -4,12 +4,12 @@
  * A view is passed at every call and never kept as a pointer; a view and its length are read by the engine from the same
  * object (`buffer` and `buffer_length`).
  */
-import { dlopen, ptr } from "bun:ffi";
+import { dlopen, JSCallback, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
 import { bufferOf, byteLengthOf } from "./args.ts";
 import { libraryPath, noLibrary } from "./library.ts";
 
 /** BS_VERSION of the shim.h that the declarations below are of. */
-const VERSION = 1;
+const VERSION = 2;
 
 const functions = {
   bs_start: { args: [], returns: "i32" },
@@ -106,6 +106,16 @@ const functions = {
   bs_inet_ntop: { args: ["i32", "buffer", "buffer", "buffer_length"], returns: "i32" },
   bs_inet_aton: { args: ["cstring", "buffer"], returns: "i32" },
 
+  bs_poller_open: { args: ["ptr", "buffer"], returns: "i32" },
+  bs_poller_arm: { args: ["ptr", "i32", "i32", "u32", "i32"], returns: "i32" },
+  bs_poller_disarm: { args: ["ptr", "i32"], returns: "i32" },
+  bs_poller_take: { args: ["ptr"], returns: "i32" },
+  bs_resolve: {
+    args: ["ptr", "u32", "i32", "buffer", "i32", "cstring", "i32", "i32", "i32", "i32"],
+    returns: "i32",
+  },
+  bs_resolved: { args: ["ptr", "u32", "buffer", "buffer_length", "buffer"], returns: "i32" },
+
   bs_strerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
   bs_gai_strerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
   bs_hstrerror: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
@@ -171,4 +181,43 @@ export function slicesOf(views: readonly NodeJS.ArrayBufferView[]): Uint32Array 
     slices[4 * i + 3] = Math.floor(length / 2 ** 32);
   }
   return slices;
+}
+
+/** What a poller can be asked to wait for, and tells (BS_READABLE and so on). `FAILED` comes unasked. */
+export const READABLE = 1;
+export const WRITABLE = 2;
+export const URGENT = 4;
+export const FAILED = 8;
+
+/** A thread that waits for descriptors on behalf of this one; see bs_poller_open. */
+export interface Poller {
+  readonly pointer: Pointer;
+  /** What {@link shim.bs_poller_take} moved there: id and events by turns. */
+  readonly ready: Uint32Array;
+}
+
+/** With the function to call, of the memory and a pointer, when it is no longer in use; the types leave these out. */
+const viewOf = toArrayBuffer as (memory: Pointer, at: number, size: number, of: Pointer, gone: Pointer) => ArrayBuffer;
+
+/** What must live as long as this thread of JavaScript: the engine frees the list first, which ends the waiting thread. */
+const alive: unknown[] = [];
+
+/**
+ * Starts a poller.
+ *
+ * @param wake - Called on this thread, soon after something became ready, and once until `bs_poller_take`.
+ * @returns The poller, or `-errno`.
+ */
+export function openPoller(wake: () => void): Poller | number {
+  const callback = new JSCallback(wake, { args: [], returns: "void", threadsafe: true });
+  const out = new BigUint64Array(4);
+  const r = shim.bs_poller_open(callback.ptr, out);
+  if (r < 0) {
+    callback.close();
+    return r;
+  }
+  const [pointer, list, size, gone] = Array.from(out, Number) as [Pointer, Pointer, number, Pointer];
+  const ready = new Uint32Array(viewOf(list, 0, size, pointer, gone));
+  alive.push(callback, ready);
+  return { pointer, ready };
 }

@@ -58,8 +58,50 @@ export function hostName(host: unknown, name: string): string {
   return ascii;
 }
 
-/** getaddrinfo(3). `syscall` and `address` are what an error speaks of. */
-export function lookup(
+/** The shim's functions that ask name servers, by the numbers that bs_resolve has for them. */
+export const GETADDRINFO = 0;
+export const GETNAMEINFO = 1;
+export const GETHOSTBYNAME = 2;
+export const GETHOSTBYADDR = 3;
+
+/** A question to the resolver. What its function does not take is left out. */
+export interface Question {
+  readonly kind: number;
+  /** A host's name, or a packed name. */
+  readonly name: string | Uint8Array | null;
+  readonly service?: string | null;
+  readonly family?: number;
+  readonly type?: number;
+  readonly proto?: number;
+  readonly flags?: number;
+}
+
+/** What asks questions as it goes on. The same steps wait for the answers here, or have them come by promises. */
+export type Steps<Result> = Generator<Question, Result, Buffer | number>;
+
+/** Goes through the steps, and waits for each answer. */
+export function waitFor<Result>(steps: Steps<Result>): Result {
+  for (let step = steps.next(); ; step = steps.next(ask(step.value))) if (step.done) return step.value;
+}
+
+function ask({ kind, name, service = null, family = 0, type = 0, proto = 0, flags = 0 }: Question): Buffer | number {
+  return listed((o) => {
+    if (typeof name === "string" || name === null) {
+      if (kind === GETHOSTBYNAME) return shim.bs_gethostbyname(name, o, o, failure);
+      return shim.bs_getaddrinfo(name, service, family, type, proto, flags, o, o, failure);
+    }
+    if (kind === GETNAMEINFO) return shim.bs_getnameinfo(name, name.length, flags, o, o, failure);
+    return shim.bs_gethostbyaddr(name, name.length, family, o, o, failure);
+  });
+}
+
+/** {@link lookUp}, waited for. */
+export function lookup(...args: Parameters<typeof lookUp>): PackedAddressInfo[] {
+  return waitFor(lookUp(...args));
+}
+
+/** getaddrinfo(3). `address` is what an error speaks of. */
+export function* lookUp(
   host: string | null,
   service: string | null,
   family: number,
@@ -67,8 +109,8 @@ export function lookup(
   proto: number,
   flags: number,
   address: unknown,
-): PackedAddressInfo[] {
-  const list = listed((o) => shim.bs_getaddrinfo(host, service, family, type, proto, flags, o, o, failure));
+): Steps<PackedAddressInfo[]> {
+  const list = yield { kind: GETADDRINFO, name: host, service, family, type, proto, flags };
   if (typeof list === "number") throw resolverError("getaddrinfo", list, failure[0]!, address);
   const found: PackedAddressInfo[] = [];
   for (let at = 0; at + 20 <= list.length;) {
@@ -89,8 +131,8 @@ export function lookup(
 }
 
 /** getnameinfo(3) of a packed name. */
-export function reverse(name: Uint8Array, length: number, flags: number, address: unknown): [string, string] {
-  const list = listed((o) => shim.bs_getnameinfo(name, length, flags, o, o, failure));
+export function* reverse(name: Uint8Array, flags: number, address: unknown): Steps<[string, string]> {
+  const list = yield { kind: GETNAMEINFO, name, flags };
   if (typeof list === "number") throw resolverError("getnameinfo", list, failure[0]!, address);
   const [host = "", service = ""] = list.toString("utf8").split("\0");
   return [host, service];

@@ -3,8 +3,8 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { descriptor, INT_MAX, text, wrongType } from "./args.ts";
-import { EBADF, EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP, Errno, SOCK_STREAM } from "./constants.ts";
-import { OSError, systemError } from "./errors.ts";
+import { EAGAIN, EBADF, EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP, Errno, SOCK_STREAM } from "./constants.ts";
+import { OSError, quietly, systemError, WOULD_BLOCK } from "./errors.ts";
 import { shim } from "./native.ts";
 import type { Socket } from "./socket.ts";
 
@@ -22,14 +22,35 @@ const CHUNK = 65536;
  * @param count - How many bytes, null for all.
  */
 export function sendFile(sock: Socket, file: SendableFile, offset: number, count: number | null): number {
+  if (sock.fileno() >= 0 && sock.type === SOCK_STREAM && sock.gettimeout() === 0) {
+    sourceOf(file);
+    throw new RangeError("sendfile: the socket is non-blocking");
+  }
+  for (const steps = sendingFile(sock, file, offset, count); ;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    // Somebody else made its descriptor non-blocking.
+    if (step.value === WOULD_BLOCK) steps.throw(systemError("sendfile", -EAGAIN));
+  }
+}
+
+/**
+ * Sends a file. Each step sends a part; it is {@link WOULD_BLOCK} where a non-blocking socket takes nothing, and the number
+ * of bytes that were sent in all where it is the last.
+ */
+export function* sendingFile(
+  sock: Socket,
+  file: SendableFile,
+  offset: number,
+  count: number | null,
+): Generator<typeof WOULD_BLOCK | undefined, number, undefined> {
   const source = sourceOf(file);
   if (sock.fileno() < 0) throw systemError("sendfile", -EBADF);
   if (sock.type !== SOCK_STREAM) throw new RangeError("sendfile: only SOCK_STREAM sockets can send files");
-  if (sock.gettimeout() === 0) throw new RangeError("sendfile: the socket is non-blocking");
-  if (typeof source === "number") return sendFrom(sock, source, offset, count, true);
+  if (typeof source === "number") return yield* sendFrom(sock, source, offset, count, true);
   const fd = ofFile("open", () => fs().openSync(source, "r"), source);
   try {
-    return sendFrom(sock, fd, offset, count, false);
+    return yield* sendFrom(sock, fd, offset, count, false);
   } finally {
     fs().closeSync(fd);
   }
@@ -80,7 +101,13 @@ function sourceOf(file: unknown): string | number {
 /** What the system says of a file that it cannot send by itself: most of those of /proc, say. */
 const cannotSend = new Set([EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP]);
 
-function sendFrom(sock: Socket, fd: number, offset: number, count: number | null, keepPosition: boolean): number {
+function* sendFrom(
+  sock: Socket,
+  fd: number,
+  offset: number,
+  count: number | null,
+  keepPosition: boolean,
+): Generator<typeof WOULD_BLOCK | undefined, number, undefined> {
   const regular = ofFile("fstat", () => fs().fstatSync(fd)).isFile();
   // Pipes and devices are read at their position.
   if (!regular && offset > 0) seek(fd, offset);
@@ -94,6 +121,7 @@ function sendFrom(sock: Socket, fd: number, offset: number, count: number | null
         const n = shim.bs_sendfile(sock.fileno(), fd, offset + sent, left, sock.gettimeout() ?? -1);
         if (n === 0) break;
         if (n > 0) sent += n;
+        else if (n === -EAGAIN) yield WOULD_BLOCK;
         else if (sent === 0 && cannotSend.has(-n)) direct = false;
         else throw systemError("sendfile", n);
       } else {
@@ -101,8 +129,17 @@ function sendFrom(sock: Socket, fd: number, offset: number, count: number | null
         const position = regular ? offset + sent : null;
         const n = ofFile("read", () => fs().readSync(fd, into, 0, Math.min(left, into.length), position));
         if (n === 0) break;
-        for (let at = 0, taken = 0; at < n; at += taken, sent += taken) taken = sock.send(into.subarray(at, n));
+        for (let at = 0; at < n;) {
+          const taken = quietly(sock.send, sock, [into.subarray(at, n)]);
+          if (taken === WOULD_BLOCK) {
+            yield WOULD_BLOCK;
+            continue;
+          }
+          at += taken;
+          sent += taken;
+        }
       }
+      yield;
     }
   } finally {
     if (regular && keepPosition) shim.bs_seek(fd, offset + sent);

@@ -84,6 +84,9 @@ const BECOMES = "what every option becomes";
 const SET = "every option set by bytes";
 const STRINGS = "options that are strings";
 
+/** SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF: their value is a descriptor, and this process may have one of a low number. */
+const takesDescriptor = new Set([50, 52]);
+
 const groups: Record<string, readonly Row[]> = {
   [FIRST]: kinds.flatMap((open) => options.map(([level, option]): Row => [open, ["s.getsockopt", level, option]])),
   [BYTES]: kinds.flatMap((open) =>
@@ -100,7 +103,7 @@ const groups: Record<string, readonly Row[]> = {
     .slice(0, 6)
     .flatMap((open) =>
       options.flatMap(([level, option]) =>
-        [0, 1, 17, -1].map((value): Row => [
+        [0, 1, takesDescriptor.has(option) ? 100_000 : 17, -1].map((value): Row => [
           open,
           ["s.setsockopt", level, option, value],
           ["s.getsockopt", level, option],

@@ -34,7 +34,7 @@ test("native.ts declares just the promised functions", () => {
 const needed: Record<string, readonly string[]> = {
   linux: [], // one library for every C library
   darwin: ["/usr/lib/libSystem.B.dylib"],
-  freebsd: ["libc.so.7"],
+  freebsd: ["libc.so.7", "libthr.so.3"],
   win32: ["KERNEL32.dll", "WS2_32.dll", "IPHLPAPI.DLL"],
 };
 

@@ -1,0 +1,1059 @@
+/**
+ * The socket object whose calls wait by promises. Everything it does is done by a {@link CoreSocket} that is non-blocking.
+ */
+import type { AfalgOptions } from "../afalg.ts";
+import { bytes, bytesOf, byteLengthOf, flag, integer, type BytesLike, options, seconds, writable } from "../args.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  EAGAIN,
+  EALREADY,
+  EBADF,
+  ECANCELED,
+  ECONNABORTED,
+  EINPROGRESS,
+  EINTR,
+  EISCONN,
+  ENOTCONN,
+  ENOTSUP,
+  MSG_DONTWAIT,
+  MSG_ERRQUEUE,
+  MSG_OOB,
+  SHUT_WR,
+  SO_ACCEPTCONN,
+  SO_ERROR,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "../constants.ts";
+import { OSError, quietly, systemError, WOULD_BLOCK } from "../errors.ts";
+import {
+  type AddressArgument,
+  type AddressOf,
+  decodePacked,
+  type FamilyConstant,
+  type FamilyName,
+  type SenderOf,
+} from "../families/index.ts";
+import { type AncillaryData, list, readControl, type ReceivedAncillaryData } from "../message.ts";
+import { FAILED, READABLE, URGENT, WRITABLE } from "../native.ts";
+import { hostName, lookUp } from "../resolve.ts";
+import { sendingFile, type SendableFile } from "../sendfile.ts";
+import { adopt, type KeepaliveValues, Socket as CoreSocket } from "../socket.ts";
+import { follow, type WaitOptions } from "./names.ts";
+import { AGAIN, signalOf, type Wait, Waits, type Wanted } from "./waits.ts";
+
+/** What iterations of received data take by name. */
+export interface ReceiveOptions extends WaitOptions {
+  /** The most bytes to receive at once: 65536 by default. */
+  size?: number;
+}
+
+/** What {@link Socket.lines} takes by name. */
+export interface LineOptions extends WaitOptions {
+  /** The most bytes that a line may have: 1 MiB by default. */
+  limit?: number;
+}
+
+/** A socket whose iteration gives connections: {@link createServer} returns one. */
+export type ServerSocket<Name extends FamilyName = FamilyName> = Socket<Name, Connected<Name>>;
+
+/** A connection that was accepted, and its peer's address. */
+export type Connected<Name extends FamilyName = FamilyName> = [conn: Socket<Name>, address: AddressOf<Name>];
+
+/** A socket of the core, to be taken over. */
+class Taken {
+  readonly core: CoreSocket;
+  constructor(core: CoreSocket) {
+    this.core = core;
+  }
+}
+
+type AnyMethod = (...args: unknown[]) => unknown;
+
+/** How many pieces of a large amount of data are sent before others have their turn. */
+const PIECES = 16;
+
+const SIZE = 65536;
+const LIMIT = 1 << 20;
+
+/** The root's socket that a socket is made of. */
+export let coreOf: (sock: Socket) => CoreSocket;
+
+/** Does something on a socket, and waits for it where it would block. */
+export let waitOn: <Result>(
+  sock: Socket,
+  wanted: Wanted,
+  syscall: string,
+  signal: AbortSignal | undefined,
+  attempt: () => Result | typeof WOULD_BLOCK,
+) => Promise<Result>;
+
+/**
+ * A socket whose calls wait by promises, on Bun's event loop.
+ *
+ * Its names are those of the root's `Socket`. What cannot wait is the same: `bind`, `listen`, `setsockopt`, `close` …
+ * What may wait returns a promise: it is tried at once, and waits where the system says so. A wrong argument rejects the
+ * promise. Any number of calls may wait on one socket: those that receive are served in their order, and those that send.
+ *
+ * Each call that waits takes `{ signal }` at its end, and rejects with the signal's reason; `settimeout` is for each call
+ * as in the root. Both leave the socket as it was: what was not received is there for the next call. `close` rejects what
+ * waits with ECANCELED.
+ *
+ * A process stays alive while a call waits, and not longer; see {@link Socket.unref}.
+ *
+ * @typeParam Name - The family's name, from which the type of its addresses follows.
+ * @typeParam Item - What `for await` gives: data or, of a server, connections.
+ *
+ * @example
+ * ```ts
+ * import { AF_INET, SOCK_DGRAM, Socket } from "berkeley-sockets/promises";
+ * using a = new Socket(AF_INET, SOCK_DGRAM);
+ * using b = new Socket(AF_INET, SOCK_DGRAM);
+ * a.bind(["127.0.0.1", 0]);
+ * setTimeout(() => b.sendto("hello", a.getsockname()), 10);
+ * const [data, from] = await a.recvfrom(2048);
+ * console.log(data.toString(), from[0]); // hello 127.0.0.1
+ * ```
+ */
+export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer> {
+  readonly #core: CoreSocket;
+  readonly #waits: Waits;
+  #timeout: number | null;
+  /** A `connect` that was given up goes on in the system. */
+  #connecting = false;
+  /** What was received for `lines` and not given to anybody. */
+  #unread: Buffer | null = null;
+  #readable: ReadableStream<Uint8Array> | undefined;
+  #writable: WritableStream<BytesLike> | undefined;
+
+  /**
+   * Opens a socket; see socket(2).
+   *
+   * @param family - The address family: `AF_INET` by default.
+   * @param type - `SOCK_STREAM` by default.
+   * @param proto - The protocol; 0 for the type's own.
+   * @param options - `fileno`: a descriptor to take over instead of opening one: `sock.detach()` of a socket of the root
+   *   moves it here. It becomes non-blocking, for all who have it.
+   * @throws OSError from socket(2) (EAFNOSUPPORT, EACCES, EMFILE …); EBADF or ENOTSOCK for a `fileno` that is no socket.
+   * @throws TypeError for an `undefined` family: a constant that this platform lacks.
+   */
+  constructor(family: FamilyConstant<Name>, type?: number, proto?: number, options?: { fileno?: number });
+  constructor(family?: number, type?: number, proto?: number, options?: { fileno?: number });
+  /** Takes over a descriptor, and asks it for its family, type and protocol. */
+  constructor(options: { fileno: number });
+  /** @internal */
+  constructor(taken: Taken);
+  constructor(...args: unknown[]) {
+    const core = args[0] instanceof Taken ? args[0].core : new CoreSocket(...(args as [number]));
+    this.#core = core;
+    this.#timeout = core.gettimeout();
+    if (this.#timeout !== 0) core.setblocking(false);
+    this.#waits = new Waits(core.fileno());
+  }
+
+  static {
+    coreOf = (sock) => sock.#core;
+    waitOn = (sock, wanted, syscall, signal, attempt) =>
+      sock.#run(wanted, { syscall, signal, attempt, timeout: sock.#timeout });
+  }
+
+  /** The address family, `AF_*`. */
+  get family(): number {
+    return this.#core.family;
+  }
+
+  /** The type, `SOCK_*`. */
+  get type(): number {
+    return this.#core.type;
+  }
+
+  /** The protocol, as it was given or detected. */
+  get proto(): number {
+    return this.#core.proto;
+  }
+
+  /** How long a call may wait, in seconds: 0 is not at all, `null` as long as it takes. */
+  get timeout(): number | null {
+    return this.#timeout;
+  }
+
+  // ---- What waits ----
+
+  /**
+   * Waits for a connection to a listening socket; see accept(2).
+   *
+   * @returns The connection's socket, with the default timeout, and the peer's address.
+   * @throws OSError: EINVAL where the socket does not listen, ECONNABORTED, EMFILE; TimeoutError.
+   */
+  accept(options?: WaitOptions): Promise<Connected<Name>>;
+  accept(...args: unknown[]): Promise<Connected<Name>> {
+    return this.#wait(READABLE, "accept", args, 0, -1, (core, args) => {
+      const accepted = quietly(core.accept as AnyMethod, core, args);
+      if (accepted === WOULD_BLOCK) return WOULD_BLOCK;
+      const [conn, address] = accepted as [CoreSocket, AddressOf<Name>];
+      return [wrap(conn) as Socket<Name>, address];
+    });
+  }
+
+  /**
+   * Connects to an address; see connect(2). A name is resolved without blocking. Given up, the attempt goes on in the
+   * system: another `connect` waits for its end.
+   *
+   * @throws OSError: ECONNREFUSED, ENETUNREACH, ETIMEDOUT …; BlockingIOError (EINPROGRESS) with a timeout of 0;
+   *   TimeoutError; gaierror for a name of no host.
+   */
+  async connect(address: AddressArgument<Name>, options?: WaitOptions): Promise<void>;
+  async connect(...args: unknown[]): Promise<void> {
+    const signal = takeSignal(args, 1);
+    let given = snapshot(args[0]);
+    if (isNamed(this.#core, given)) given = await this.#resolved(given, signal);
+    const core = this.#core;
+    let begun = false;
+    await this.#run(WRITABLE, {
+      syscall: "connect",
+      address: given,
+      timeout: this.#timeout,
+      signal,
+      wouldBlock: EINPROGRESS,
+      attempt: () => {
+        if (!begun) {
+          const error = core.connectEx(given as never);
+          if (error === 0 || (error === EISCONN && this.#connecting)) {
+            this.#connecting = false;
+            return undefined;
+          }
+          begun = error === EINPROGRESS || error === EALREADY || error === EINTR;
+          if (error === EAGAIN) {
+            // Windows says so of an attempt that goes on; of AF_UNIX it is a server whose queue is full.
+            if (core.family !== AF_UNIX) begun = true;
+          } else if (!begun) {
+            throw systemError("connect", -error, given);
+          }
+          this.#connecting = begun;
+          return WOULD_BLOCK;
+        }
+        const error = core.getsockopt(SOL_SOCKET, SO_ERROR);
+        if (error !== 0) {
+          this.#connecting = false;
+          throw systemError("connect", -error, given);
+        }
+        if (!isConnected(core)) return WOULD_BLOCK;
+        this.#connecting = false;
+        return undefined;
+      },
+    });
+  }
+
+  /**
+   * Like {@link connect}, but gives the system's error instead of throwing it.
+   *
+   * @returns 0, or an `errno`.
+   */
+  async connectEx(address: AddressArgument<Name>, options?: WaitOptions): Promise<number> {
+    try {
+      await this.connect(address, options);
+      return 0;
+    } catch (error) {
+      if (error instanceof OSError && error.syscall === "connect") return error.errno;
+      throw error;
+    }
+  }
+
+  /**
+   * Receives data; see recv(2).
+   *
+   * @param bufsize - The most bytes to return.
+   * @param flags - `MSG_*`. With `MSG_DONTWAIT` it does not wait.
+   * @returns The data; empty at the end of a stream.
+   * @throws OSError: ECONNRESET, ENOTCONN; BlockingIOError, TimeoutError.
+   */
+  recv(bufsize: number, options?: WaitOptions): Promise<Buffer>;
+  recv(bufsize: number, flags: number, options?: WaitOptions): Promise<Buffer>;
+  recv(...args: unknown[]): Promise<Buffer> {
+    return this.#wait(READABLE, "recv", args, 1, 1, (core, args) => {
+      if (this.#unread !== null) return this.#takeUnread(args[0]);
+      return quietly(core.recv as AnyMethod, core, args) as Buffer | typeof WOULD_BLOCK;
+    });
+  }
+
+  /**
+   * Receives data and its sender's address; see recvfrom(2).
+   *
+   * @returns The data and the address: `null` where the protocol gives none.
+   */
+  recvfrom(bufsize: number, options?: WaitOptions): Promise<[data: Buffer, address: SenderOf<Name>]>;
+  recvfrom(bufsize: number, flags: number, options?: WaitOptions): Promise<[data: Buffer, address: SenderOf<Name>]>;
+  recvfrom(...args: unknown[]): Promise<[data: Buffer, address: SenderOf<Name>]> {
+    return this.#wait(READABLE, "recvfrom", args, 1, 1, (core, args) => {
+      if (this.#unread !== null) return [this.#takeUnread(args[0]), null];
+      return quietly(core.recvfrom as AnyMethod, core, args);
+    }) as never;
+  }
+
+  /**
+   * Receives data into a view; see {@link recv}.
+   *
+   * @param buffer - Where the data goes. It is written to when the data is there, until the promise is settled.
+   * @param nbytes - The most bytes to receive; 0 is as many as the view has.
+   * @param flags - `MSG_*`.
+   * @returns How many bytes were received.
+   */
+  recvInto(buffer: NodeJS.ArrayBufferView, options?: WaitOptions): Promise<number>;
+  recvInto(buffer: NodeJS.ArrayBufferView, nbytes: number | undefined, options?: WaitOptions): Promise<number>;
+  recvInto(
+    buffer: NodeJS.ArrayBufferView,
+    nbytes: number | undefined,
+    flags: number,
+    options?: WaitOptions,
+  ): Promise<number>;
+  recvInto(...args: unknown[]): Promise<number> {
+    return this.#wait(READABLE, "recvInto", args, 1, 2, (core, args) => {
+      if (this.#unread !== null) return this.#takeUnreadInto([args[0]], args[1]);
+      return quietly(core.recvInto as AnyMethod, core, args) as number | typeof WOULD_BLOCK;
+    });
+  }
+
+  /** Receives data into a view, and tells its sender's address; see {@link recvInto} and {@link recvfrom}. */
+  recvfromInto(
+    buffer: NodeJS.ArrayBufferView,
+    options?: WaitOptions,
+  ): Promise<[nbytes: number, address: SenderOf<Name>]>;
+  recvfromInto(
+    buffer: NodeJS.ArrayBufferView,
+    nbytes: number | undefined,
+    options?: WaitOptions,
+  ): Promise<[nbytes: number, address: SenderOf<Name>]>;
+  recvfromInto(
+    buffer: NodeJS.ArrayBufferView,
+    nbytes: number | undefined,
+    flags: number,
+    options?: WaitOptions,
+  ): Promise<[nbytes: number, address: SenderOf<Name>]>;
+  recvfromInto(...args: unknown[]): Promise<[nbytes: number, address: SenderOf<Name>]> {
+    return this.#wait(READABLE, "recvfromInto", args, 1, 2, (core, args) => {
+      if (this.#unread !== null) return [this.#takeUnreadInto([args[0]], args[1]), null];
+      return quietly(core.recvfromInto as AnyMethod, core, args);
+    }) as never;
+  }
+
+  /**
+   * Receives a message with its ancillary data; see recvmsg(2), cmsg(3). Descriptors that come with it are the caller's
+   * to close.
+   *
+   * @param bufsize - The most bytes of data to return.
+   * @param ancbufsize - The room for ancillary data: a sum of `CMSG_SPACE`.
+   * @param flags - `MSG_*`. With `MSG_ERRQUEUE` it waits for an error.
+   * @returns The data, the control messages, the message's flags, and the sender's address or `null`.
+   */
+  recvmsg(bufsize: number, options?: WaitOptions): Promise<Message<Buffer, Name>>;
+  recvmsg(bufsize: number, ancbufsize: number | undefined, options?: WaitOptions): Promise<Message<Buffer, Name>>;
+  recvmsg(
+    bufsize: number,
+    ancbufsize: number | undefined,
+    flags: number,
+    options?: WaitOptions,
+  ): Promise<Message<Buffer, Name>>;
+  recvmsg(...args: unknown[]): Promise<Message<Buffer, Name>> {
+    return this.#wait(READABLE, "recvmsg", args, 1, 2, (core, args) => {
+      if (this.#unread !== null) return [this.#takeUnread(args[0]), [], 0, null];
+      return quietly(core.recvmsg as AnyMethod, core, args);
+    }) as never;
+  }
+
+  /**
+   * Receives a message into views, one after the other; see {@link recvmsg}.
+   *
+   * @param buffers - Where the data goes.
+   * @returns The number of bytes, the control messages, the message's flags, and the sender's address or `null`.
+   */
+  recvmsgInto(buffers: Iterable<NodeJS.ArrayBufferView>, options?: WaitOptions): Promise<Message<number, Name>>;
+  recvmsgInto(
+    buffers: Iterable<NodeJS.ArrayBufferView>,
+    ancbufsize: number | undefined,
+    options?: WaitOptions,
+  ): Promise<Message<number, Name>>;
+  recvmsgInto(
+    buffers: Iterable<NodeJS.ArrayBufferView>,
+    ancbufsize: number | undefined,
+    flags: number,
+    options?: WaitOptions,
+  ): Promise<Message<number, Name>>;
+  async recvmsgInto(...args: unknown[]): Promise<Message<number, Name>> {
+    const signal = takeSignal(args, 1);
+    args[0] = list(args[0], "buffers", "ArrayBufferViews");
+    return this.#waitBy(READABLE, "recvmsgInto", args, signal, 2, (core, args) => {
+      if (this.#unread !== null) return [this.#takeUnreadInto(args[0] as unknown[], undefined), [], 0, null];
+      return quietly(core.recvmsgInto as AnyMethod, core, args);
+    }) as never;
+  }
+
+  /**
+   * Sends data on a connected socket; see send(2). The data must not change before the promise is settled.
+   *
+   * @param data - Bytes, or a string as UTF-8.
+   * @param flags - `MSG_*`.
+   * @returns How many bytes the system took, which may be less than all; {@link sendall} sends all.
+   * @throws OSError: EPIPE, ECONNRESET, EMSGSIZE, ENOTCONN; BlockingIOError, TimeoutError.
+   */
+  send(data: BytesLike, options?: WaitOptions): Promise<number>;
+  send(data: BytesLike, flags: number, options?: WaitOptions): Promise<number>;
+  send(...args: unknown[]): Promise<number> {
+    if (typeof args[0] === "string") args[0] = Buffer.from(args[0]);
+    return this.#wait(WRITABLE, "send", args, 1, 1, (core, args) =>
+      quietly(core.send as AnyMethod, core, args),
+    ) as never;
+  }
+
+  /**
+   * Sends all of the data. The timeout is for the whole of it; after an error, a timeout or an abort nobody knows how much
+   * was sent. What others send meanwhile comes behind it.
+   */
+  sendall(data: BytesLike, options?: WaitOptions): Promise<void>;
+  sendall(data: BytesLike, flags: number, options?: WaitOptions): Promise<void>;
+  async sendall(...args: unknown[]): Promise<void> {
+    const signal = takeSignal(args, 1);
+    const data = bytesOf(bytes(args[0], "data"));
+    let sent = 0;
+    args[0] = data;
+    return this.#waitBy(WRITABLE, "send", args, signal, 1, (core, args) => {
+      for (let i = 0; i < PIECES; i++) {
+        if (sent > 0) args[0] = data.subarray(sent);
+        const n = quietly(core.send as AnyMethod, core, args) as number | typeof WOULD_BLOCK;
+        if (n === WOULD_BLOCK) return i > 0 ? AGAIN : WOULD_BLOCK;
+        sent += n;
+        if (sent >= data.length) return undefined;
+      }
+      return AGAIN;
+    });
+  }
+
+  /**
+   * Sends data to an address; see sendto(2). A name is resolved first, without blocking; what is sent meanwhile to other
+   * addresses goes before it.
+   *
+   * @returns How many bytes the system took.
+   * @throws OSError: EMSGSIZE, EACCES (a broadcast without SO_BROADCAST), ECONNREFUSED of an earlier datagram.
+   */
+  sendto(data: BytesLike, address: AddressArgument<Name>, options?: WaitOptions): Promise<number>;
+  sendto(data: BytesLike, flags: number, address: AddressArgument<Name>, options?: WaitOptions): Promise<number>;
+  async sendto(...args: unknown[]): Promise<number> {
+    const signal = takeSignal(args, 2);
+    const at = args.length - 1;
+    if (typeof args[0] === "string") args[0] = Buffer.from(args[0]);
+    if (at > 0) {
+      args[at] = snapshot(args[at]);
+      if (isNamed(this.#core, args[at])) args[at] = await this.#resolved(args[at], signal);
+    }
+    const attempt = (core: CoreSocket, args: unknown[]) => quietly(core.sendto as AnyMethod, core, args) as number;
+    return this.#waitBy(WRITABLE, "sendto", args, signal, at > 1 ? 1 : -1, attempt, args[at]);
+  }
+
+  /**
+   * Sends a message gathered from pieces, with ancillary data; see sendmsg(2), cmsg(3).
+   *
+   * @param buffers - The pieces.
+   * @param ancdata - Control messages: `[level, type, data]`.
+   * @param flags - `MSG_*`.
+   * @param address - Where to, on a socket that is not connected.
+   * @returns How many bytes of data the system took.
+   */
+  sendmsg(buffers: Iterable<BytesLike>, options?: WaitOptions): Promise<number>;
+  sendmsg(
+    buffers: Iterable<BytesLike>,
+    ancdata: Iterable<AncillaryData> | undefined,
+    options?: WaitOptions,
+  ): Promise<number>;
+  sendmsg(
+    buffers: Iterable<BytesLike>,
+    ancdata: Iterable<AncillaryData> | undefined,
+    flags: number,
+    options?: WaitOptions,
+  ): Promise<number>;
+  sendmsg(
+    buffers: Iterable<BytesLike>,
+    ancdata: Iterable<AncillaryData> | undefined,
+    flags: number,
+    address: AddressArgument<Name> | null | undefined,
+    options?: WaitOptions,
+  ): Promise<number>;
+  async sendmsg(...args: unknown[]): Promise<number> {
+    const signal = takeSignal(args, 1);
+    // An iterable gives its members once, and an attempt may not be the last.
+    args[0] = list(args[0], "buffers", "bytes");
+    if (args[1] !== undefined) args[1] = readControl(args[1]);
+    if (args.length > 3 && args[3] !== undefined && args[3] !== null) {
+      args[3] = snapshot(args[3]);
+      if (isNamed(this.#core, args[3])) args[3] = await this.#resolved(args[3], signal);
+    }
+    const attempt = (core: CoreSocket, args: unknown[]) => quietly(core.sendmsg as AnyMethod, core, args) as number;
+    return this.#waitBy(WRITABLE, "sendmsg", args, signal, 2, attempt, args[3] ?? undefined);
+  }
+
+  /**
+   * {@link sendmsg} for AF_ALG, the kernel's cryptography: says what to do with the data. Linux only.
+   *
+   * @param buffers - The pieces of the data.
+   * @param options - `op` (`ALG_OP_*`), `iv`, `assoclen`, `flags`.
+   * @returns How many bytes of data the system took.
+   * @throws OSError (EOPNOTSUPP) where the socket's family is another; TypeError on other platforms.
+   */
+  async sendmsgAfalg(buffers: Iterable<BytesLike>, options: AfalgOptions, wait?: WaitOptions): Promise<number>;
+  async sendmsgAfalg(...args: unknown[]): Promise<number> {
+    const signal = args.length > 2 ? takeSignal(args, 2) : undefined;
+    args[0] = list(args[0], "buffers", "bytes");
+    const attempt = (core: CoreSocket, args: unknown[]) =>
+      quietly(core.sendmsgAfalg as AnyMethod, core, args) as number;
+    return this.#waitBy(WRITABLE, "sendmsg", args, signal, -1, attempt);
+  }
+
+  /**
+   * Sends a file's bytes on a stream; see sendfile(2). The file is read on this thread.
+   *
+   * @param file - A path, a `Bun.file` of one, a `FileHandle` of `node:fs/promises`, or a descriptor.
+   * @param offset - The file's first byte to send.
+   * @param count - How many bytes; `null` is all until the end.
+   * @returns How many bytes were sent.
+   * @throws RangeError where the socket is no stream; TimeoutError where it takes longer than the socket's timeout.
+   */
+  sendfile(file: SendableFile, options?: WaitOptions): Promise<number>;
+  sendfile(file: SendableFile, offset: number | undefined, options?: WaitOptions): Promise<number>;
+  sendfile(
+    file: SendableFile,
+    offset: number | undefined,
+    count: number | null | undefined,
+    options?: WaitOptions,
+  ): Promise<number>;
+  async sendfile(...args: unknown[]): Promise<number> {
+    const signal = takeSignal(args, 1);
+    const [file, from, many] = args;
+    const offset = from === undefined ? 0 : integer(from, "offset", 0, Number.MAX_SAFE_INTEGER);
+    const count = many === undefined || many === null ? null : integer(many, "count", 1, Number.MAX_SAFE_INTEGER);
+    const steps = sendingFile(this.#core, file as SendableFile, offset, count);
+    return this.#run(WRITABLE, {
+      syscall: "sendfile",
+      timeout: this.#timeout,
+      signal,
+      attempt: () => {
+        for (let i = 0; i < PIECES; i++) {
+          const step = steps.next();
+          if (step.done) return step.value;
+          if (step.value === WOULD_BLOCK) return i > 0 ? AGAIN : WOULD_BLOCK;
+        }
+        return AGAIN;
+      },
+      abandoned: () => void steps.return(0), // closes the file
+    });
+  }
+
+  // ---- Iteration ----
+
+  /**
+   * What comes: data until the stream ends or, of a socket that listens, connections. A loop ends where the socket is
+   * closed here. Leaving it leaves the socket open, and what comes later for others.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Item> {
+    const listens = this.#core.getsockopt(SOL_SOCKET, SO_ACCEPTCONN) !== 0;
+    return (listens ? this.connections() : this.chunks()) as AsyncIterableIterator<never>;
+  }
+
+  /** The data of a stream as it comes, until its end. */
+  chunks(options?: ReceiveOptions): AsyncIterableIterator<Buffer> {
+    const { size, signal } = receiveOptions(options);
+    return new Items(this.#core, async () => {
+      const data = await this.recv(size, { signal });
+      return data.length === 0 && this.type === SOCK_STREAM ? END : data;
+    });
+  }
+
+  /** The connections to a listening socket. Those that were given up before they were accepted are passed over. */
+  connections(options?: WaitOptions): AsyncIterableIterator<Connected<Name>> {
+    const signal = optionsSignal(options);
+    return new Items(this.#core, async () => {
+      for (;;) {
+        try {
+          return await this.accept({ signal });
+        } catch (error) {
+          if (!(error instanceof OSError) || error.errno !== ECONNABORTED) throw error;
+        }
+      }
+    });
+  }
+
+  /** Datagrams and their senders, without end. */
+  datagrams(options?: ReceiveOptions): AsyncIterableIterator<[data: Buffer, address: SenderOf<Name>]> {
+    const { size, signal } = receiveOptions(options);
+    return new Items(this.#core, () => this.recvfrom(size, { signal }));
+  }
+
+  /**
+   * The lines of a stream, as text without their ends (`\n` or `\r\n`). The last need not have one. What was received
+   * behind the last line that was asked for is there for the next call that receives.
+   *
+   * @throws RangeError where a line is longer than `limit`: what was received of it can still be received.
+   */
+  lines(options?: LineOptions): AsyncIterableIterator<string> {
+    const given = checked(options, ["signal", "limit"]);
+    const signal = signalOf(given.signal, "options.signal");
+    const limit = given.limit === undefined ? LIMIT : integer(given.limit, "options.limit", 1);
+    return new Items(this.#core, async () => {
+      let line: Buffer[] = [];
+      let length = 0;
+      try {
+        for (;;) {
+          const chunk = await this.recv(Math.max(SIZE, this.#unread?.length ?? 0), { signal });
+          const end = chunk.indexOf(10);
+          line.push(chunk);
+          length += end < 0 ? chunk.length : end;
+          if (length > limit) throw new RangeError(`lines: a line is longer than the limit of ${limit} bytes`);
+          if (end >= 0) {
+            const rest = chunk.subarray(end + 1);
+            if (rest.length > 0) this.#unread = rest;
+            line[line.length - 1] = chunk.subarray(0, end);
+          } else if (chunk.length > 0) continue;
+          const whole = line.length === 1 ? line[0]! : Buffer.concat(line);
+          line = [];
+          if (end < 0 && whole.length === 0) return END;
+          return whole.toString("utf8", 0, end >= 0 && whole.at(-1) === 13 ? whole.length - 1 : whole.length);
+        }
+      } catch (error) {
+        // Not lost: who receives next gets it.
+        if (line.length > 0) this.#unread = Buffer.concat(this.#unread === null ? line : [...line, this.#unread]);
+        throw error;
+      }
+    });
+  }
+
+  // ---- Web streams ----
+
+  /**
+   * What is received, as a stream of bytes (with BYOB readers). It receives as it is read, and ends where the connection
+   * does. Cancelled, it leaves the socket open.
+   *
+   * @example
+   * ```ts
+   * import { socketpair } from "berkeley-sockets/promises";
+   * const [a, b] = socketpair();
+   * await a.sendall("hello");
+   * a.close();
+   * console.log(await new Response(b.readable).text()); // hello
+   * b.close();
+   * ```
+   */
+  get readable(): ReadableStream<Uint8Array> {
+    if (this.#readable !== undefined) return this.#readable;
+    const cancelled = new AbortController();
+    const source = {
+      type: "bytes" as const,
+      pull: async (controller: ReadableByteStreamController) => {
+        const { byobRequest } = controller;
+        const view = byobRequest?.view;
+        if (view) {
+          const n = await this.recvInto(view as NodeJS.ArrayBufferView, undefined, { signal: cancelled.signal });
+          if (n === 0) controller.close();
+          byobRequest.respond(n);
+          return;
+        }
+        const data = await this.recv(SIZE, { signal: cancelled.signal });
+        if (data.length === 0) controller.close();
+        else controller.enqueue(data as Uint8Array<ArrayBuffer>);
+      },
+      cancel: () => cancelled.abort(),
+    };
+    return (this.#readable = new ReadableStream(source, { highWaterMark: 0 }) as ReadableStream<Uint8Array>);
+  }
+
+  /**
+   * What is to be sent, as a stream. A write is done when the system has all of it. Closed, it ends this direction of the
+   * connection (SHUT_WR); aborted, it leaves the socket as it is.
+   *
+   * @example
+   * ```ts
+   * import { socketpair } from "berkeley-sockets/promises";
+   * const [a, b] = socketpair();
+   * await new Blob(["hello"]).stream().pipeTo(a.writable);
+   * console.log((await b.recv(100)).toString(), (await b.recv(100)).length); // hello 0
+   * a.close();
+   * b.close();
+   * ```
+   */
+  get writable(): WritableStream<BytesLike> {
+    return (this.#writable ??= new WritableStream<BytesLike>({
+      write: (chunk, controller) => this.sendall(chunk, { signal: Reflect.get(controller, "signal") as AbortSignal }),
+      close: () => this.shutdown(SHUT_WR),
+    }));
+  }
+
+  // ---- What does not wait ----
+
+  /** Gives the socket its own address; see bind(2). A host's name is resolved here, and blocks: give a number. */
+  bind(address: AddressArgument<Name>): void {
+    this.#core.bind(address);
+  }
+
+  /**
+   * Closes the socket. What waits is rejected with ECANCELED. Closing twice is nothing.
+   *
+   * @throws OSError where close(2) reports an error.
+   */
+  close(): void {
+    this.#waits.close();
+    this.#unread = null;
+    this.#core.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  /**
+   * Gives the descriptor up: the socket is closed, the descriptor stays open, becomes blocking, and is the caller's. What
+   * waits is rejected with ECANCELED. `new Socket({ fileno: sock.detach() })` of the root moves it there.
+   *
+   * @returns The descriptor; -1 where the socket was closed.
+   */
+  detach(): number {
+    this.#waits.close();
+    if (this.#core.fileno() >= 0) this.#core.setblocking(true);
+    return this.#core.detach();
+  }
+
+  /**
+   * A second socket object for the same socket, with a descriptor of its own.
+   *
+   * @throws OSError: EBADF, EMFILE.
+   */
+  dup(): Socket<Name, Item> {
+    const copy = wrap(this.#core.dup()) as Socket<Name, Item>;
+    copy.#timeout = this.#timeout;
+    return copy;
+  }
+
+  /** Describes the socket for another process; see the root's `Socket.share`. Windows only. */
+  share(processId: number): Buffer {
+    return this.#core.share(processId);
+  }
+
+  /** The descriptor; -1 once the socket is closed. It remains the socket's. */
+  fileno(): number {
+    return this.#core.fileno();
+  }
+
+  /** Whether child processes inherit the descriptor. */
+  getInheritable(): boolean {
+    return this.#core.getInheritable();
+  }
+
+  /** Sets whether child processes inherit the descriptor. */
+  setInheritable(inheritable: boolean): void {
+    this.#core.setInheritable(inheritable);
+  }
+
+  /**
+   * The peer's address; see getpeername(2).
+   *
+   * @throws OSError: ENOTCONN.
+   */
+  getpeername(): AddressOf<Name> {
+    return this.#core.getpeername() as AddressOf<Name>;
+  }
+
+  /** The socket's own address; see getsockname(2). */
+  getsockname(): AddressOf<Name> {
+    return this.#core.getsockname() as AddressOf<Name>;
+  }
+
+  /** The value of an option; see the root's `Socket.getsockopt` and getsockopt(2). */
+  getsockopt(level: number, option: number): number;
+  getsockopt(level: number, option: number, buflen: number): Buffer;
+  getsockopt(...args: [number, number]): number | Buffer {
+    return this.#core.getsockopt(...args);
+  }
+
+  /** Sets an option; see the root's `Socket.setsockopt` and setsockopt(2). */
+  setsockopt(level: number, option: number, value: number | BytesLike): void;
+  setsockopt(level: number, option: number, value: null, optlen: number): void;
+  setsockopt(...args: unknown[]): void {
+    this.#core.setsockopt(...(args as [number, number, number]));
+  }
+
+  /** Whether calls may wait. */
+  getblocking(): boolean {
+    return this.#timeout !== 0;
+  }
+
+  /** The timeout in seconds: 0 is not to wait, `null` to wait as long as it takes. */
+  gettimeout(): number | null {
+    return this.#timeout;
+  }
+
+  /** `true` is `settimeout(null)`, `false` is `settimeout(0)`. */
+  setblocking(blocking: boolean): void {
+    this.settimeout(flag(blocking, "blocking") ? null : 0);
+  }
+
+  /**
+   * Sets how long a call may wait; those that wait already keep the time they began with.
+   *
+   * @param timeout - Seconds, from 0 (a call that would wait is rejected with BlockingIOError); `null`: as long as it
+   *   takes. A call that runs out of time is rejected with {@link TimeoutError}.
+   */
+  settimeout(timeout: number | null): void {
+    const value = seconds(timeout, "timeout");
+    this.#core.setblocking(false); // says whether it is closed
+    this.#timeout = value;
+  }
+
+  /** A device's own call; see the root's `Socket.ioctl` and ioctl(2). */
+  ioctl(request: number, argument?: number | NodeJS.ArrayBufferView | KeepaliveValues): number;
+  ioctl(...args: [number]): number {
+    return this.#core.ioctl(...args);
+  }
+
+  /** Lets a bound socket take connections; see listen(2). */
+  listen(backlog?: number): void {
+    this.#core.listen(backlog);
+  }
+
+  /**
+   * Ends one direction of a connection or both; see shutdown(2).
+   *
+   * @param how - `SHUT_RD`, `SHUT_WR`, `SHUT_RDWR`.
+   */
+  shutdown(how: number): void {
+    this.#core.shutdown(how);
+  }
+
+  /** What waits on the socket keeps the process alive again; see {@link unref}. */
+  ref(): this {
+    this.#waits.keepAlive(true);
+    return this;
+  }
+
+  /** What waits on the socket does not keep the process alive: it may end meanwhile. */
+  unref(): this {
+    this.#waits.keepAlive(false);
+    return this;
+  }
+
+  /** Shows the names of its constants, and both addresses. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return Bun.inspect(this.#core);
+  }
+
+  // ---- How it waits ----
+
+  /** A call that takes plain arguments and, at its end, how to wait. `flags` is where its flags are. */
+  #wait<Result>(
+    wanted: Wanted,
+    name: string,
+    args: unknown[],
+    least: number,
+    flags: number,
+    attempt: (core: CoreSocket, args: unknown[]) => Result | typeof WOULD_BLOCK | typeof AGAIN,
+  ): Promise<Result> {
+    let signal: AbortSignal | undefined;
+    if (args.length > least) {
+      try {
+        signal = takeSignal(args, least);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
+    return this.#waitBy(wanted, name, args, signal, flags, attempt);
+  }
+
+  #waitBy<Result>(
+    wanted: Wanted,
+    name: string,
+    args: unknown[],
+    signal: AbortSignal | undefined,
+    flags: number,
+    attempt: (core: CoreSocket, args: unknown[]) => Result | typeof WOULD_BLOCK | typeof AGAIN,
+    address?: unknown,
+  ): Promise<Result> {
+    const core = this.#core;
+    let timeout = this.#timeout;
+    const bits = flags >= 0 ? args[flags] : undefined;
+    if (typeof bits === "number") {
+      if (bits & (MSG_DONTWAIT ?? 0)) timeout = 0;
+      if (wanted === READABLE && bits & MSG_OOB) wanted = URGENT;
+      else if (wanted === READABLE && bits & (MSG_ERRQUEUE ?? 0)) wanted = FAILED;
+    }
+    if (this.#waits.hasWaiting(wanted)) {
+      // It will not be tried soon; whether its arguments are right shows at once, on a socket that is closed.
+      try {
+        Reflect.apply(Reflect.get(core, name) as AnyMethod, closedLike(core), args);
+      } catch (error) {
+        if (!(error instanceof OSError)) return Promise.reject(error);
+      }
+    }
+    const syscall = syscalls[name] ?? name;
+    return this.#run(wanted, { syscall, address, timeout, signal, attempt: () => attempt(core, args) });
+  }
+
+  #run<Result>(wanted: Wanted, wait: Wait<Result>): Promise<Result> {
+    return this.#waits.run(wanted, wait);
+  }
+
+  /** An address whose host is a name, by number: resolved as the root does, but without blocking. */
+  async #resolved(address: unknown, signal: AbortSignal | undefined): Promise<unknown[]> {
+    const [host, ...rest] = address as [string, ...unknown[]];
+    const { family, proto } = this.#core;
+    const found = await follow(lookUp(hostName(host, "address[0]"), null, family, 0, 0, 0, host), signal);
+    const first = decodePacked(found[0]!.name, proto) as [string, number, number, number];
+    // A scope that came with the name, as in fe80::1%eth0.
+    if (family === AF_INET6 && rest.length < 3 && first[3] !== 0) return [first[0], rest[0], rest[1] ?? 0, first[3]];
+    return [first[0], ...rest];
+  }
+
+  /** Of what `lines` left. */
+  #takeUnread(bufsize: unknown): Buffer {
+    const unread = this.#unread!;
+    const size = integer(bufsize, "bufsize", 0);
+    const taken = unread.subarray(0, size);
+    this.#unread = size < unread.length ? unread.subarray(size) : null;
+    return taken;
+  }
+
+  #takeUnreadInto(buffers: unknown[], nbytes: unknown): number {
+    let at = 0;
+    for (const [i, buffer] of buffers.entries()) {
+      const view = bytesOf(writable(buffer, buffers.length === 1 ? "buffer" : `buffers[${i}]`));
+      const most = nbytes === undefined ? 0 : integer(nbytes, "nbytes", 0, byteLengthOf(view));
+      if (this.#unread === null) continue;
+      const part = this.#takeUnread(most === 0 ? view.length : most);
+      view.set(part);
+      at += part.length;
+    }
+    return at;
+  }
+}
+
+/** What a receive of a message gives. */
+export type Message<Data, Name extends FamilyName = FamilyName> = [
+  data: Data,
+  ancdata: ReceivedAncillaryData[],
+  flags: number,
+  address: SenderOf<Name>,
+];
+
+/** Python's name for the type of {@link Socket}. */
+export const SocketType: typeof Socket = Socket;
+
+/** A socket over one of the root's, which nobody else may use any more. */
+export function wrap(core: CoreSocket): Socket {
+  return new Socket(new Taken(core));
+}
+
+/** The names of the system's calls, where they are others than the methods'. */
+const syscalls: Partial<Record<string, string>> = {
+  recvInto: "recv",
+  recvfromInto: "recvfrom",
+  recvmsgInto: "recvmsg",
+  sendmsgAfalg: "sendmsg",
+};
+
+/** Takes the options of a wait off the end of the arguments, which has `least` before it at least. */
+export function takeSignal(args: unknown[], least: number): AbortSignal | undefined {
+  const last = args.at(-1);
+  if (args.length <= least) return undefined;
+  if (typeof last !== "object" || last === null) return undefined;
+  if (Array.isArray(last) || ArrayBuffer.isView(last) || last instanceof ArrayBuffer || Symbol.iterator in last) {
+    return undefined;
+  }
+  args.pop();
+  return optionsSignal(last as WaitOptions);
+}
+
+function optionsSignal(given: WaitOptions | undefined): AbortSignal | undefined {
+  return signalOf(checked(given, ["signal"]).signal, "options.signal");
+}
+
+function checked<Names extends string>(given: unknown, names: readonly Names[]): { [N in Names]?: unknown } {
+  return options(given, "options", names);
+}
+
+function receiveOptions(given: ReceiveOptions | undefined): { size: number; signal: AbortSignal | undefined } {
+  const named = checked(given, ["signal", "size"]);
+  return {
+    size: named.size === undefined ? SIZE : integer(named.size, "options.size", 1),
+    signal: signalOf(named.signal, "options.signal"),
+  };
+}
+
+/** An address as it is now: attempts come later, and run none of the caller's code. */
+function snapshot(address: unknown): unknown {
+  return Array.isArray(address) ? [...(address as unknown[])] : address;
+}
+
+/** Whether an address has a host's name, which the resolver has to be asked for. */
+function isNamed(core: CoreSocket, address: unknown): boolean {
+  if (core.family !== AF_INET && core.family !== AF_INET6) return false;
+  const host: unknown = Array.isArray(address) ? address[0] : undefined;
+  if (typeof host !== "string" || host === "" || host === "<broadcast>") return false;
+  return core.family === AF_INET ? !/^[\d.]+$/.test(host) : !host.includes(":");
+}
+
+function isConnected(core: CoreSocket): boolean {
+  try {
+    core.getpeername();
+    return true;
+  } catch (error) {
+    // A family without the call does not tell that it is not connected.
+    return !(error instanceof OSError) || (error.errno !== ENOTCONN && error.errno !== ENOTSUP);
+  }
+}
+
+const closed = new Map<string, CoreSocket>();
+
+/** A socket that is closed, of the same family, type and protocol: its calls look at their arguments, and do nothing. */
+function closedLike({ family, type, proto }: CoreSocket): CoreSocket {
+  const key = `${family} ${type} ${proto}`;
+  let sock = closed.get(key);
+  if (sock === undefined) closed.set(key, (sock = adopt(-1, family, type, proto)));
+  return sock;
+}
+
+/** What says that a socket was closed here: while it waited, or before. */
+const closedHere = new Set([ECANCELED, EBADF]);
+
+const END: unique symbol = Symbol("end");
+
+/** An iteration. Each step is one call that waits, so that between steps there is nothing to leave behind. */
+class Items<T> implements AsyncIterableIterator<T> {
+  readonly #core: CoreSocket;
+  readonly #take: () => Promise<T | typeof END>;
+  #done = false;
+
+  constructor(core: CoreSocket, take: () => Promise<T | typeof END>) {
+    this.#core = core;
+    this.#take = take;
+  }
+
+  async next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#done) return { done: true, value: undefined };
+    try {
+      const value = await this.#take();
+      if (value !== END) return { done: false, value };
+    } catch (error) {
+      if (this.#core.fileno() >= 0 || !(error instanceof OSError) || !closedHere.has(error.errno)) throw error;
+    }
+    this.#done = true;
+    return { done: true, value: undefined };
+  }
+
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.#done = true;
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}

@@ -1,0 +1,407 @@
+/**
+ * Waiting without blocking: each socket's operations that wait, and the event loop's knowledge of what is ready.
+ *
+ * An operation is tried on this thread, and waits only where the system says that it would block. A thread of the shim
+ * (a poller) waits for all descriptors and wakes this one, once for all that is ready. Nothing is done on a descriptor's
+ * number alone: what is ready is told by an identity that is never given twice.
+ */
+import { wrongType } from "../args.ts";
+import { ECANCELED, EAGAIN, EBADF } from "../constants.ts";
+import { systemError, WOULD_BLOCK } from "../errors.ts";
+import { FAILED, openPoller, type Poller, READABLE, shim, TIMED_OUT, URGENT, WRITABLE } from "../native.ts";
+
+/** What an attempt gives that did a part of its work, and can go on at once when others have had their turn. */
+export const AGAIN: unique symbol = Symbol("again");
+
+/** How many attempts are made before the event loop has its turn: a burst of data shall not keep timers waiting. */
+const TURN = 64;
+
+/** `setTimeout` takes no more. */
+const DELAY_MAX = 2 ** 31 - 1;
+
+/** What an operation waits for. Those of one socket that wait for the same take turns, first come, first served. */
+export type Wanted = typeof READABLE | typeof WRITABLE | typeof URGENT | typeof FAILED;
+const WANTED: readonly Wanted[] = [READABLE, WRITABLE, URGENT, FAILED];
+
+/** What a call of a socket waits by. */
+export interface Wait<Result> {
+  /** Does it, or gives {@link WOULD_BLOCK}. */
+  readonly attempt: () => Result | typeof WOULD_BLOCK | typeof AGAIN;
+  readonly syscall: string;
+  readonly address?: unknown;
+  /** In seconds; `null` is none, 0 does not wait. */
+  readonly timeout: number | null;
+  readonly signal: AbortSignal | undefined;
+  /** The error where it would have to wait and must not. */
+  readonly wouldBlock?: number;
+  /** Called when it ends before it was done. */
+  readonly abandoned?: () => void;
+}
+
+let poller: Poller | undefined;
+
+function started(): Poller {
+  if (poller !== undefined) return poller;
+  const opened = openPoller(wake);
+  if (typeof opened === "number") throw systemError("poll", opened);
+  return (poller = opened);
+}
+
+interface Waiting {
+  ready(events: number): void;
+}
+
+/** Who waits for what the poller tells. */
+const waiting = new Map<number, Waiting>();
+let lastId = 0;
+
+/** An identity that nobody has. (After four thousand million, those that nobody waits by are given again.) */
+function newId(): number {
+  do lastId = lastId === 0xffff_ffff ? 1 : lastId + 1;
+  while (waiting.has(lastId));
+  return lastId;
+}
+
+let attempts = TURN;
+
+function wake(): void {
+  const { pointer, ready } = started();
+  attempts = TURN;
+  const count = shim.bs_poller_take(pointer);
+  for (let i = 0; i < count; i++) waiting.get(ready[2 * i]!)?.ready(ready[2 * i + 1]!);
+}
+
+/** Those whose turn is the next. */
+let postponed: [waits: Waits, events: number][] = [];
+
+function postpone(waits: Waits, events: number): void {
+  if (postponed.length === 0) setImmediate(nextTurn);
+  postponed.push([waits, events]);
+}
+
+function nextTurn(): void {
+  attempts = TURN;
+  const now = postponed;
+  postponed = [];
+  for (const [waits, events] of now) waits.resume(events);
+}
+
+/** What keeps the process alive while something waits: a timer, because a callback from another thread does not. */
+let keeper: Timer | undefined;
+let kept = 0;
+
+function keep(): void {
+  if (kept++ > 0) return;
+  if (keeper === undefined) keeper = setInterval(() => {}, DELAY_MAX);
+  else keeper.ref();
+}
+
+function release(): void {
+  if (--kept === 0) keeper?.unref();
+}
+
+/** An operation that waits: a member of a list, so that it can leave from its midst. */
+class Operation {
+  previous: Operation | null = null;
+  next: Operation | null = null;
+  readonly wait: Wait<unknown>;
+  readonly events: Wanted;
+  readonly promise: Promise<unknown>;
+  #waits: Waits;
+  #resolve!: (result: unknown) => void;
+  #reject!: (reason: unknown) => void;
+  #timer: Timer | undefined;
+  #due = 0;
+
+  constructor(waits: Waits, events: Wanted, wait: Wait<unknown>) {
+    this.#waits = waits;
+    this.events = events;
+    this.wait = wait;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    const { timeout, signal } = wait;
+    if (timeout !== null && timeout > 0) {
+      this.#due = performance.now() + timeout * 1000;
+      this.#startTimer();
+    }
+    signal?.addEventListener("abort", this);
+  }
+
+  #startTimer(): void {
+    const left = Math.ceil(this.#due - performance.now());
+    this.#timer = setTimeout(() => this.#timeUp(), Math.min(left, DELAY_MAX));
+    this.#timer.unref(); // what keeps the process alive is the wait
+  }
+
+  #timeUp(): void {
+    if (performance.now() < this.#due) return this.#startTimer();
+    // A loop that was busy for long tells of the time before it tells of what is there.
+    if (this.previous === null && this.attempt() === true) return;
+    const { syscall, address } = this.wait;
+    this.fail(systemError(syscall, TIMED_OUT, address));
+  }
+
+  /** Of the signal. */
+  handleEvent(): void {
+    this.fail(this.wait.signal!.reason);
+  }
+
+  /** Whether the operation has ended. */
+  attempt(): boolean | typeof AGAIN {
+    let result;
+    try {
+      result = this.wait.attempt();
+    } catch (error) {
+      this.fail(error);
+      return true;
+    }
+    if (result === AGAIN) return AGAIN;
+    if (result === WOULD_BLOCK) {
+      if (this.wait.timeout !== 0) return false;
+      this.fail(blocked(this.wait));
+      return true;
+    }
+    this.#end();
+    this.#resolve(result);
+    return true;
+  }
+
+  fail(reason: unknown): void {
+    this.#end();
+    this.wait.abandoned?.();
+    this.#reject(reason);
+  }
+
+  #end(): void {
+    this.#waits.leave(this);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.wait.signal?.removeEventListener("abort", this);
+  }
+}
+
+function blocked({ syscall, address, wouldBlock = EAGAIN }: Wait<unknown>): Error {
+  return systemError(syscall, -wouldBlock, address);
+}
+
+/** The operations of one kind that wait on one socket, in their order. */
+class Line {
+  first: Operation | null = null;
+  last: Operation | null = null;
+  /** Whether the first has its turn when the event loop had its. */
+  postponed = false;
+}
+
+/** What waits on one socket. */
+export class Waits implements Waiting {
+  #isRef = true;
+  #fd: number;
+  #id = 0;
+  /** What the poller was told to wait for, and has not told yet. */
+  #armed = 0;
+  /** Whether the poller knows the descriptor. */
+  #known = false;
+  #count = 0;
+  #lines = new Map<Wanted, Line>();
+  /** How often something was ready in vain since an operation was last done. */
+  #vain = 0;
+  #pause: Timer | undefined;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Whether somebody waits for that already. */
+  hasWaiting(events: Wanted): boolean {
+    const line = this.#lines.get(events);
+    return line !== undefined && line.first !== null;
+  }
+
+  /** Does an operation, at once where nobody else waits for the same and nothing is to be waited for. */
+  run<Result>(events: Wanted, wait: Wait<Result>): Promise<Result> {
+    const { signal } = wait;
+    if (signal?.aborted) {
+      wait.abandoned?.();
+      return Promise.reject(signal.reason);
+    }
+    const line = this.#lines.get(events);
+    const isFirst = line === undefined || line.first === null;
+    const tried = isFirst && (attempts > 0 || this.#fd < 0);
+    if (tried) {
+      if (attempts > 0) attempts--;
+      let result;
+      try {
+        result = wait.attempt();
+      } catch (error) {
+        wait.abandoned?.();
+        return Promise.reject(error);
+      }
+      if (result === AGAIN) return this.#enqueue(events, wait, true);
+      if (result !== WOULD_BLOCK) return Promise.resolve(result);
+    }
+    // Those before it are served before it. They may wait for their turn only, and so may it.
+    if (wait.timeout === 0 && (tried || (!isFirst && !line!.postponed))) {
+      wait.abandoned?.();
+      return Promise.reject(blocked(wait));
+    }
+    return this.#enqueue(events, wait, isFirst && !tried);
+  }
+
+  #enqueue<Result>(events: Wanted, wait: Wait<Result>, postponed: boolean): Promise<Result> {
+    if (this.#fd < 0) {
+      wait.abandoned?.();
+      return Promise.reject(systemError(wait.syscall, -EBADF));
+    }
+    const operation = new Operation(this, events, wait);
+    let line = this.#lines.get(events);
+    if (line === undefined) this.#lines.set(events, (line = new Line()));
+    operation.previous = line.last;
+    if (line.last === null) line.first = operation;
+    else line.last.next = operation;
+    line.last = operation;
+    if (++this.#count === 1 && this.#isRef) keep();
+    if (postponed) this.#postpone(line, events);
+    else this.#arm();
+    return operation.promise as Promise<Result>;
+  }
+
+  #postpone(line: Line, events: Wanted): void {
+    if (line.postponed) return;
+    line.postponed = true;
+    postpone(this, events);
+  }
+
+  leave(operation: Operation): void {
+    const line = this.#lines.get(operation.events)!;
+    const { previous, next } = operation;
+    if (previous === null) line.first = next;
+    else previous.next = next;
+    if (next === null) line.last = previous;
+    else next.previous = previous;
+    operation.previous = operation.next = null;
+    if (--this.#count === 0 && this.#isRef) release();
+  }
+
+  /** Whether what waits keeps the process alive. */
+  keepAlive(on: boolean): void {
+    if (on === this.#isRef) return;
+    this.#isRef = on;
+    if (this.#count === 0) return;
+    if (on) keep();
+    else release();
+  }
+
+  /** What the poller tells. */
+  ready(events: number): void {
+    this.#armed = 0; // it tells once
+    const isWaited = this.#count > 0;
+    if (!this.#serve(events & FAILED ? READABLE | WRITABLE | URGENT | FAILED : events) && isWaited) this.#vain++;
+    this.#arm();
+    if (this.#armed === 0) waiting.delete(this.#id);
+  }
+
+  resume(events: number): void {
+    for (const [wanted, line] of this.#lines) if (wanted & events) line.postponed = false;
+    this.#serve(events);
+    this.#arm();
+  }
+
+  /** Tries those that wait for one of the events; whether any of them came forward. */
+  #serve(events: number): boolean {
+    let served = false;
+    for (const wanted of WANTED) {
+      if (!(wanted & events)) continue;
+      const line = this.#lines.get(wanted);
+      if (line === undefined) continue;
+      while (line.first !== null) {
+        const ended = attempts-- > 0 ? line.first.attempt() : AGAIN;
+        if (ended === false) break;
+        served = true;
+        if (ended === AGAIN) {
+          attempts = Math.max(attempts, 0);
+          this.#postpone(line, wanted);
+          break;
+        }
+      }
+    }
+    if (served) this.#vain = 0;
+    return served;
+  }
+
+  /** Tells the poller what is waited for. */
+  #arm(): void {
+    if (this.#count === 0 || this.#fd < 0 || this.#pause !== undefined) return;
+    let events = 0;
+    for (const [wanted, line] of this.#lines) if (line.first !== null && !line.postponed) events |= wanted;
+    if ((events & ~this.#armed) === 0) return;
+    // Readiness that the call does not confirm (a datagram for a full Unix receiver, say) comes back at once each time.
+    if (this.#vain > 1) {
+      this.#pause = setTimeout(() => {
+        this.#pause = undefined;
+        this.#vain = 1;
+        this.#serve(events);
+        this.#arm();
+      }, 1);
+      this.#pause.unref();
+      return;
+    }
+    if (this.#id === 0) this.#id = newId();
+    waiting.set(this.#id, this);
+    events |= this.#armed;
+    let r;
+    try {
+      r = shim.bs_poller_arm(started().pointer, this.#fd, events, this.#id, this.#known ? 1 : 0);
+    } catch (error) {
+      return this.#failAll(() => error);
+    }
+    if (r < 0) return this.#failAll(({ syscall }) => systemError(syscall, r));
+    this.#armed = events;
+    this.#known = true;
+  }
+
+  #failAll(reason: (wait: Wait<unknown>) => unknown): void {
+    for (const line of this.#lines.values()) while (line.first !== null) line.first.fail(reason(line.first.wait));
+  }
+
+  /** The descriptor is about to be closed, or somebody else's: all that waits is rejected. */
+  close(): void {
+    const fd = this.#fd;
+    this.#fd = -1;
+    if (fd < 0) return;
+    if (this.#known) shim.bs_poller_disarm(started().pointer, fd);
+    waiting.delete(this.#id);
+    if (this.#pause !== undefined) clearTimeout(this.#pause);
+    this.#failAll(({ syscall, address }) => systemError(syscall, -ECANCELED, address));
+  }
+}
+
+/** Waits for an answer of the resolver, which comes by the poller. */
+export function whenReady(ask: (pointer: Poller["pointer"], id: number) => number, done: () => void): number {
+  const { pointer } = started();
+  const id = newId();
+  const r = ask(pointer, id);
+  if (r < 0) throw systemError("getaddrinfo", r);
+  waiting.set(id, {
+    ready() {
+      waiting.delete(id);
+      done();
+    },
+  });
+  return id;
+}
+
+/** The poller of this thread. */
+export function pollerPointer(): Poller["pointer"] {
+  return started().pointer;
+}
+
+/** Whether the process is to stay alive, for something that is no operation of a socket. */
+export const keeping = { keep, release };
+
+/** The `signal` of an options object; `undefined` where there is none. */
+export function signalOf(value: unknown, name: string): AbortSignal | undefined {
+  if (value === undefined) return undefined;
+  if (!(value instanceof AbortSignal)) throw wrongType(name, "an AbortSignal", value);
+  return value;
+}

@@ -1,0 +1,382 @@
+/** Each call: that it does at once what can be done at once, waits where it has to, and says what went wrong. */
+import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import * as root from "../../src/index.ts";
+import * as net from "../../src/promises.ts";
+import {
+  AF_INET,
+  AF_UNIX,
+  CMSG_SPACE,
+  createServer,
+  MSG_DONTWAIT,
+  MSG_OOB,
+  MSG_PEEK,
+  SCM_RIGHTS,
+  SHUT_WR,
+  SOCK_DGRAM,
+  Socket,
+  socketpair,
+  SOL_SOCKET,
+} from "../../src/promises.ts";
+import { Folder, hasUnixDatagrams, ignoring, isLinux, needs, passesDescriptors, Sockets } from "../help.ts";
+import { fill, rejected, rejection, take, tcp, turn } from "./help.ts";
+
+const udp = () => {
+  const sock = new Socket(AF_INET, SOCK_DGRAM);
+  sock.bind(["127.0.0.1", 0]);
+  return sock;
+};
+
+/** Whether a promise is settled when only promises had their turn. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  const done = () => (settled = true);
+  promise.then(done, done);
+  for (let i = 0; i < 10; i++) await Promise.resolve();
+  return settled;
+}
+
+/** Each receive, on a socket with a datagram "hello" from `from`: what it gives. */
+const receives: Record<string, (sock: Socket<"AF_INET">) => Promise<unknown>> = {
+  recv: async (sock) => String(await sock.recv(100)),
+  recvfrom: async (sock) => String((await sock.recvfrom(100))[0]),
+  recvInto: async (sock) => {
+    const into = Buffer.alloc(8);
+    return into.toString("utf8", 0, await sock.recvInto(into));
+  },
+  recvfromInto: async (sock) => {
+    const into = Buffer.alloc(8);
+    return into.toString("utf8", 0, (await sock.recvfromInto(into))[0]);
+  },
+  recvmsg: async (sock) => String((await sock.recvmsg(100))[0]),
+  recvmsgInto: async (sock) => {
+    const [one, two] = [Buffer.alloc(2), Buffer.alloc(6)];
+    const [n] = await sock.recvmsgInto(new Set([one, two]));
+    return Buffer.concat([one, two]).toString("utf8", 0, n);
+  },
+};
+
+describe.each(Object.entries(receives))("%s", (name, receive) => {
+  test("takes at once what is there", async () => {
+    using a = udp();
+    using b = udp();
+    await b.sendto("hello", a.getsockname());
+    const received = receive(a);
+    expect(await isSettled(received)).toBe(true);
+    expect(await received).toBe("hello");
+  });
+
+  test("waits for what is not", async () => {
+    using a = udp();
+    using b = udp();
+    const received = receive(a);
+    expect(await isSettled(received)).toBe(false);
+    await b.sendto("hello", a.getsockname());
+    expect(await received).toBe("hello");
+  });
+
+  test("rejects what is no argument, and tells who was closed", async () => {
+    const a = udp();
+    const call = Reflect.get(a, name) as (...args: unknown[]) => Promise<unknown>;
+    expect(await rejection(call.call(a, -1.5))).toBe("TypeError");
+    const waits = receive(a);
+    // Behind another it is not tried at once, but refused at once.
+    expect(await rejection(call.call(a, -1.5))).toBe("TypeError");
+    expect(await rejection(call.call(a, new Uint8Array(1), { signal: 1 }))).toBe("TypeError");
+    a.close();
+    expect(await rejected(waits)).toBe("ECANCELED");
+    expect(await rejected(receive(a))).toBe("EBADF");
+  });
+});
+
+/** Each send, on a stream: how much it sent. */
+const sends: Record<string, (sock: Socket) => Promise<number | undefined>> = {
+  send: (sock) => sock.send("hello"),
+  sendall: async (sock) => (await sock.sendall("hello"), 5),
+  sendmsg: (sock) => sock.sendmsg(new Set(["hel", Buffer.from("lo")])),
+  sendfile: async (sock) => {
+    using folder = new Folder();
+    writeFileSync(folder.file("data"), "hello");
+    return await sock.sendfile(folder.file("data"));
+  },
+};
+
+describe.each(Object.entries(sends))("%s", (_name, send) => {
+  test("sends at once", async () => {
+    const [a, b] = await tcp();
+    expect(await send(a)).toBe(5);
+    expect((await take(b, 5)).toString()).toBe("hello");
+    a.close();
+    b.close();
+  });
+
+  test("waits for room", async () => {
+    const [a, b] = await tcp();
+    const before = await fill(a);
+    const sent = send(a);
+    expect(await isSettled(sent)).toBe(false);
+    const [n, received] = await Promise.all([sent, take(b, before + 5)]);
+    expect([n, received.length, received.toString("utf8", before)]).toEqual([5, before + 5, "hello"]);
+    a.close();
+    b.close();
+  });
+
+  test("tells of a connection that is gone, and of a timeout", async () => {
+    const [a, b] = await tcp();
+    await fill(a);
+    a.settimeout(0.02);
+    expect(await rejected(send(a))).toBe("ETIMEDOUT");
+    b.close();
+    await Bun.sleep(10);
+    a.settimeout(1);
+    expect(["EPIPE", "ECONNRESET"]).toContain(await rejected(send(a)));
+    a.close();
+  });
+});
+
+test("sendfile: parts of files, and what is no regular file", async () => {
+  using folder = new Folder();
+  const data = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => i));
+  writeFileSync(folder.file("data"), data);
+  const [a, b] = await tcp();
+  const [sent, received] = await Promise.all([a.sendfile(folder.file("data"), 1000, 2_500_000), take(b, 2_500_000)]);
+  expect(sent).toBe(2_500_000);
+  expect(received.equals(data.subarray(1000, 2_501_000))).toBe(true);
+  if (isLinux) {
+    const version = Buffer.from(await Bun.file("/proc/version").arrayBuffer());
+    expect(await a.sendfile("/proc/version")).toBe(version.length);
+    expect((await take(b, version.length)).equals(version)).toBe(true);
+  }
+  expect(await rejection(a.sendfile(folder.file("missing")))).toBe("FileNotFoundError");
+  using noStream = udp();
+  expect(await rejection(noStream.sendfile(folder.file("data")))).toBe("RangeError");
+  a.close();
+  b.close();
+});
+
+describe("connect", () => {
+  test("to a server, and to nobody", async () => {
+    using server = createServer(["127.0.0.1", 0]);
+    using client = new Socket(AF_INET);
+    await client.connect(server.getsockname());
+    expect(client.getpeername()).toEqual(server.getsockname());
+    using silent = new Socket(AF_INET);
+    silent.bind(["127.0.0.1", 0]);
+    using other = new Socket(AF_INET);
+    const refused = await other.connect(silent.getsockname()).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(net.ConnectionRefusedError);
+    expect((refused as net.OSError).message).toContain("127.0.0.1:");
+    using third = new Socket(AF_INET);
+    expect(await third.connectEx(silent.getsockname())).toBe(net.ECONNREFUSED);
+    using fourth = new Socket(AF_INET);
+    expect(await fourth.connectEx(server.getsockname())).toBe(0);
+  });
+
+  test("by a name, which is resolved without blocking", async () => {
+    using server = createServer(["127.0.0.1", 0]);
+    using client = new Socket(AF_INET);
+    await client.connect(["localhost", server.getsockname()[1]]);
+    using sender = new Socket(AF_INET, SOCK_DGRAM);
+    using receiver = udp();
+    expect(await sender.sendto("x", ["localhost", receiver.getsockname()[1]])).toBe(1);
+    expect(await sender.sendmsg(["y"], [], 0, ["localhost", receiver.getsockname()[1]])).toBe(1);
+    expect([String(await receiver.recv(9)), String(await receiver.recv(9))]).toEqual(["x", "y"]);
+    expect(await rejection(sender.sendto("x", ["x".repeat(64), 1]))).toBe("RangeError");
+    expect(await rejection(sender.sendto("x", ["nobody.invalid", 1]))).toBe("gaierror");
+  });
+
+  needs("a server that does not answer", isLinux)("given up, can be taken up again", async () => {
+    using own = new Sockets();
+    const address = ignoring(own);
+    using client = new Socket(AF_INET);
+    client.settimeout(0.05);
+    expect(await rejected(client.connect(address))).toBe("ETIMEDOUT");
+    client.settimeout(null);
+    const given = new AbortController();
+    const waits = client.connect(address, { signal: given.signal });
+    await turn();
+    given.abort();
+    expect(await rejection(waits)).toBe("AbortError");
+    client.settimeout(0);
+    expect(await rejected(client.connect(address))).toBe("EINPROGRESS");
+  });
+
+  needs("AF_UNIX", hasUnixDatagrams && isLinux)("waits for a Unix server whose queue is full", async () => {
+    using folder = new Folder();
+    const path = folder.file("server");
+    using server = new Socket(AF_UNIX);
+    server.bind(path);
+    server.listen(0);
+    using first = new Socket(AF_UNIX);
+    await first.connect(path);
+    using second = new Socket(AF_UNIX);
+    const waits = second.connect(path);
+    await Bun.sleep(10);
+    expect(await isSettled(waits)).toBe(false);
+    (await server.accept())[0].close();
+    await waits;
+    (await server.accept())[0].close();
+  });
+});
+
+describe("accept", () => {
+  test("waits, and gives sockets that wait by promises", async () => {
+    using server = createServer(["127.0.0.1", 0]);
+    const accepted = server.accept();
+    expect(await isSettled(accepted)).toBe(false);
+    using client = new Socket(AF_INET);
+    await client.connect(server.getsockname());
+    const [conn, address] = await accepted;
+    expect(address).toEqual(client.getsockname());
+    expect(conn.gettimeout()).toBe(null);
+    const received = conn.recv(10);
+    await client.sendall("hi");
+    expect(String(await received)).toBe("hi");
+    conn.close();
+  });
+
+  test("says that a socket does not listen", async () => {
+    using sock = new Socket(AF_INET);
+    expect(await rejected(sock.accept())).toBe("EINVAL");
+  });
+});
+
+describe("flags", () => {
+  test("MSG_PEEK leaves what it shows; MSG_DONTWAIT does not wait", async () => {
+    const [a, b] = await tcp();
+    await a.sendall("hello");
+    expect(String(await b.recv(5, MSG_PEEK))).toBe("hello");
+    expect(String(await b.recv(5))).toBe("hello");
+    if (MSG_DONTWAIT !== undefined) expect(await rejected(b.recv(5, MSG_DONTWAIT))).toBe("EAGAIN");
+    expect(await rejection(b.recv(5, undefined as never))).toBe("TypeError");
+    a.close();
+    b.close();
+  });
+
+  test("urgent data is waited for beside the rest", async () => {
+    const [a, b] = await tcp();
+    const rest = b.recv(10);
+    // The system has no urgent data yet, and says so with an error of its own.
+    expect(["EINVAL", "EAGAIN"]).toContain(await rejected(b.recv(1, MSG_OOB)));
+    await a.send("!", MSG_OOB);
+    await a.send("rest");
+    for (let waited = 0; waited < 100; waited++) {
+      const urgent = await b.recv(1, MSG_OOB).then(String, () => "");
+      if (urgent === "!") break;
+      await Bun.sleep(2);
+      expect(waited).toBeLessThan(99);
+    }
+    expect(String(await rest)).toBe("rest");
+    a.close();
+    b.close();
+  });
+
+  needs("MSG_ERRQUEUE", isLinux)("MSG_ERRQUEUE waits for an error", async () => {
+    using sock = udp();
+    sock.setsockopt(net.IPPROTO_IP, net.IP_RECVERR, 1);
+    using silent = udp();
+    const nobody = silent.getsockname();
+    silent.close();
+    const waits = sock.recvmsg(100, 512, net.MSG_ERRQUEUE);
+    expect(await isSettled(waits)).toBe(false);
+    await sock.sendto("x", nobody);
+    const [, ancdata] = await waits;
+    expect(ancdata[0]?.slice(0, 2)).toEqual([net.IPPROTO_IP, net.IP_RECVERR]);
+  });
+});
+
+test("a timeout of 0 does not wait", async () => {
+  using sock = udp();
+  sock.setblocking(false);
+  expect([sock.getblocking(), sock.timeout]).toEqual([false, 0]);
+  const error = await sock.recv(1).catch((error: unknown) => error);
+  expect(error).toBeInstanceOf(net.BlockingIOError);
+  const server = createServer(["127.0.0.1", 0]);
+  server.settimeout(0);
+  expect(await rejected(server.accept())).toBe("EAGAIN");
+  server.close();
+});
+
+test("a burst that is there costs no wait: a timeout of 0 receives all of it", async () => {
+  using a = udp();
+  using b = udp();
+  for (let i = 0; i < 150; i++) await b.sendto(`${i}`, a.getsockname());
+  a.settimeout(0);
+  for (let i = 0; i < 150; i++) expect(String(await a.recv(100))).toBe(`${i}`);
+  expect(await rejected(a.recv(100))).toBe("EAGAIN");
+});
+
+test("the default timeout is that of new sockets, of accepted ones too", async () => {
+  net.setdefaulttimeout(1.5);
+  try {
+    const [a, b] = await tcp();
+    expect([a.gettimeout(), b.timeout]).toEqual([1.5, 1.5]);
+    a.close();
+    b.close();
+  } finally {
+    net.setdefaulttimeout(null);
+  }
+});
+
+needs("SCM_RIGHTS", passesDescriptors)("descriptors and control messages", async () => {
+  const [a, b] = socketpair();
+  const received = net.recvFds(b, 10, 2);
+  expect(await net.sendFds(a, ["fd"], [a.fileno()])).toBe(2);
+  const [data, fds] = await received;
+  expect([String(data), fds.length]).toEqual(["fd", 1]);
+  fds.forEach(net.close);
+  const control = Int32Array.of(b.fileno());
+  const message = b.recvmsg(10, CMSG_SPACE(4));
+  const generated = (function* () {
+    yield [SOL_SOCKET, SCM_RIGHTS, control] as const;
+  })();
+  await a.sendmsg(["x"], generated);
+  const [, ancdata] = await message;
+  expect(ancdata.length).toBe(1);
+  net.close(ancdata[0]![2].readInt32LE(0));
+  const core = new root.Socket(AF_INET);
+  expect(await rejection(net.sendFds(core as never, ["x"], []))).toBe("TypeError");
+  core.close();
+  a.close();
+  b.close();
+});
+
+test("a descriptor moves between the root and here, and has one owner", async () => {
+  const [a, b] = root.socketpair();
+  const moved = new Socket<"AF_UNIX">({ fileno: b.detach() });
+  a.send("one");
+  expect(String(await moved.recv(10))).toBe("one");
+  const waits = moved.recv(10);
+  using back = new root.Socket({ fileno: moved.detach() });
+  expect(await rejected(waits)).toBe("ECANCELED");
+  expect(moved.fileno()).toBe(-1);
+  a.send("two");
+  expect(String(back.recv(10))).toBe("two");
+  // It is blocking again: a call with a timeout waits.
+  back.settimeout(0.02);
+  expect(() => back.recv(1)).toThrow(root.TimeoutError);
+  a.close();
+});
+
+test("what does not wait is the root's", async () => {
+  const [a, b] = await tcp();
+  a.setsockopt(net.IPPROTO_TCP, net.TCP_NODELAY, 1);
+  expect(a.getsockopt(net.IPPROTO_TCP, net.TCP_NODELAY)).not.toBe(0);
+  expect([a.family, a.type, a.proto]).toEqual([AF_INET, net.SOCK_STREAM, net.IPPROTO_TCP]);
+  expect(a.getInheritable()).toBe(false);
+  expect(Bun.inspect(a)).toMatch(/^Socket <fd \d+, AF_INET, SOCK_STREAM/);
+  a.shutdown(SHUT_WR);
+  expect((await b.recv(1)).length).toBe(0);
+  using copy = b.dup();
+  expect(copy.getsockname()).toEqual(b.getsockname());
+  await using closing = a;
+  expect(closing.fileno()).toBeGreaterThanOrEqual(0);
+  b.close();
+});
+
+test("every name of the root is here, but for files over sockets", () => {
+  const missing = Object.keys(root).filter((name) => !(name in net));
+  expect(missing).toEqual([]);
+  const methods = Object.getOwnPropertyNames(root.Socket.prototype).filter((name) => !(name in Socket.prototype));
+  expect(methods).toEqual(["makefile"]);
+});

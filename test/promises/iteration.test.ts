@@ -1,0 +1,264 @@
+/** Iteration and Web streams. */
+import { describe, expect, test } from "bun:test";
+import { AF_INET, createConnection, createServer, SHUT_WR, SOCK_DGRAM, Socket } from "../../src/promises.ts";
+import { rejected, rejection, take, tcp, turn } from "./help.ts";
+
+describe("for await", () => {
+  test("connections of a server, until it is closed", async () => {
+    const server = createServer(["127.0.0.1", 0]);
+    const clients = await Promise.all([1, 2, 3].map(() => createConnection(server.getsockname())));
+    const peers: unknown[] = [];
+    for await (const [conn, address] of server) {
+      peers.push(address);
+      conn.close();
+      if (peers.length === 3) server.close();
+    }
+    expect(peers.length).toBe(3);
+    for (const client of clients) client.close();
+  });
+
+  test("leaving the loop leaves the server, and who comes next", async () => {
+    using server = createServer(["127.0.0.1", 0]);
+    using first = await createConnection(server.getsockname());
+    using second = await createConnection(server.getsockname());
+    for await (const [conn] of server) {
+      conn.close();
+      break;
+    }
+    const [conn, address] = await server.accept();
+    expect(address).toEqual(second.getsockname() as never);
+    conn.close();
+    first.close();
+  });
+
+  test("data of a stream, until it ends", async () => {
+    const [a, b] = await tcp();
+    const sent = (async () => {
+      for (let i = 0; i < 100; i++) await a.sendall(new Uint8Array(10_000).fill(i));
+      a.close();
+    })();
+    let received = 0;
+    for await (const chunk of b) received += chunk.length;
+    await sent;
+    expect(received).toBe(1_000_000);
+    b.close();
+  });
+
+  test("leaving the loop, by any way, leaves what comes next for others", async () => {
+    const [a, b] = await tcp();
+    await a.sendall("one");
+    for await (const chunk of b) {
+      expect(String(chunk)).toBe("one");
+      break;
+    }
+    await a.sendall("two");
+    await expect(
+      (async () => {
+        for await (const _ of b.chunks({ size: 2 })) throw new Error("mine");
+      })(),
+    ).rejects.toThrow("mine");
+    expect(String(await b.recv(10))).toBe("o");
+    b.settimeout(0.01);
+    expect(
+      await rejected(
+        (async () => {
+          for await (const _ of b);
+        })(),
+      ),
+    ).toBe("ETIMEDOUT");
+    b.settimeout(null);
+    await a.sendall("three");
+    expect(String(await b.recv(10))).toBe("three");
+    a.close();
+    b.close();
+  });
+
+  test("datagrams, an empty one among them", async () => {
+    using a = new Socket(AF_INET, SOCK_DGRAM);
+    a.bind(["127.0.0.1", 0]);
+    using b = new Socket(AF_INET, SOCK_DGRAM);
+    for (const data of ["x", "", "y"]) await b.sendto(data, a.getsockname());
+    const got: string[] = [];
+    for await (const [data, address] of a.datagrams()) {
+      got.push(String(data));
+      expect(address?.[0]).toBe("127.0.0.1");
+      if (got.length === 3) break;
+    }
+    expect(got).toEqual(["x", "", "y"]);
+    await b.sendto("later", a.getsockname());
+    expect(String(await a.recv(10))).toBe("later");
+    expect(() => a.datagrams({ size: 0 })).toThrow(RangeError);
+    expect(() => a.datagrams({ bufsize: 1 } as never)).toThrow(TypeError);
+  });
+
+  test("with a signal", async () => {
+    const [a, b] = await tcp();
+    const given = new AbortController();
+    setTimeout(() => given.abort(), 10);
+    const loop = (async () => {
+      for await (const _ of b.chunks({ signal: given.signal }));
+    })();
+    expect(await rejection(loop)).toBe("AbortError");
+    a.close();
+    b.close();
+  });
+});
+
+describe("lines", () => {
+  test("of all kinds", async () => {
+    const [a, b] = await tcp();
+    await a.sendall("one\ntwo\r\n\n\u00e9\u4e2d\nlast");
+    a.shutdown(SHUT_WR);
+    const lines: string[] = [];
+    for await (const line of b.lines()) lines.push(line);
+    expect(lines).toEqual(["one", "two", "", "\u00e9\u4e2d", "last"]);
+    a.close();
+    b.close();
+  });
+
+  test("that come in pieces, cut within a character", async () => {
+    const [a, b] = await tcp();
+    const text = Buffer.from("gr\u00fc\u00dfe\r\nzwei\n");
+    const sending = (async () => {
+      for (const byte of text) {
+        await a.send(Uint8Array.of(byte));
+        await turn();
+      }
+      a.close();
+    })();
+    const lines: string[] = [];
+    for await (const line of b.lines()) lines.push(line);
+    await sending;
+    expect(lines).toEqual(["gr\u00fc\u00dfe", "zwei"]);
+    b.close();
+  });
+
+  test("what stands behind the last is left for every kind of receive", async () => {
+    const [a, b] = await tcp();
+    await a.sendall("head\nabcdefghij\nend");
+    for await (const line of b.lines()) {
+      expect(line).toBe("head");
+      break;
+    }
+    expect(String(await b.recv(2))).toBe("ab");
+    const into = Buffer.alloc(2);
+    expect([await b.recvInto(into), String(into)]).toEqual([2, "cd"]);
+    expect(String((await b.recvfrom(1))[0])).toBe("e");
+    expect([(await b.recvfromInto(into, 1))[0], into[0]]).toEqual([1, 102]);
+    expect(String((await b.recvmsg(1))[0])).toBe("g");
+    expect([(await b.recvmsgInto([into.subarray(0, 1), into.subarray(1)]))[0], String(into)]).toEqual([2, "hi"]);
+    const { value } = await b.lines().next();
+    expect(value).toBe("j");
+    expect(String(await b.recv(100))).toBe("end");
+    a.close();
+    b.close();
+  });
+
+  test("a line that is too long, or whose end does not come, is not lost", async () => {
+    const [a, b] = await tcp();
+    await a.sendall("x".repeat(100));
+    expect(await rejection(b.lines({ limit: 50 }).next())).toBe("RangeError");
+    expect((await b.recv(200)).length).toBe(100);
+    await a.sendall("half");
+    b.settimeout(0.02);
+    expect(await rejected(b.lines().next())).toBe("ETIMEDOUT");
+    await a.sendall(" whole\n");
+    expect((await b.lines().next()).value).toBe("half whole");
+    a.close();
+    b.close();
+  });
+});
+
+describe("Web streams", () => {
+  test("a response's body, by default and by BYOB readers", async () => {
+    const [a, b] = await tcp();
+    const sent = a.sendall("x".repeat(300_000)).then(() => a.close());
+    expect((await new Response(b.readable).text()).length).toBe(300_000);
+    await sent;
+    b.close();
+
+    const [c, d] = await tcp();
+    await c.sendall("hello");
+    const reader = d.readable.getReader({ mode: "byob" });
+    const first = await reader.read(new Uint8Array(3));
+    const second = await reader.read(new Uint8Array(10));
+    expect([String(Buffer.from(first.value!)), String(Buffer.from(second.value!))]).toEqual(["hel", "lo"]);
+    c.close();
+    expect((await reader.read(new Uint8Array(1))).done).toBe(true);
+    d.close();
+  });
+
+  test("it receives nothing that nobody reads", async () => {
+    const [a, b] = await tcp();
+    const stream = b.readable;
+    await a.sendall("mine");
+    await Bun.sleep(5);
+    expect(String(await b.recv(10))).toBe("mine");
+    await stream.cancel();
+    await a.sendall("more");
+    expect(String(await b.recv(10))).toBe("more");
+    a.close();
+    b.close();
+  });
+
+  test("cancelled in the middle of a wait, it leaves the socket and the data", async () => {
+    const [a, b] = await tcp();
+    const reader = b.readable.getReader();
+    const read = reader.read();
+    await turn();
+    await reader.cancel();
+    expect((await read).done).toBe(true);
+    await a.sendall("kept");
+    expect(String(await b.recv(10))).toBe("kept");
+    a.close();
+    b.close();
+  });
+
+  test("pipeTo and pipeThrough, in both directions", async () => {
+    const [a, b] = await tcp();
+    const echo = b.readable.pipeTo(b.writable);
+    const text = "line\n".repeat(100_000);
+    const sent = new Blob([text]).stream().pipeTo(a.writable);
+    const [received] = await Promise.all([new Response(a.readable).text(), sent, echo]);
+    expect(received === text).toBe(true);
+    a.close();
+    b.close();
+  });
+
+  test("a write waits until the system has it: memory does not grow", async () => {
+    const [a, b] = await tcp();
+    const writer = a.writable.getWriter();
+    let written = 0;
+    let isOver = false;
+    const writing = (async () => {
+      const chunk = new Uint8Array(1 << 20);
+      while (!isOver) {
+        await writer.write(chunk);
+        written += chunk.length;
+      }
+    })();
+    await Bun.sleep(100);
+    const before = written;
+    await Bun.sleep(100);
+    expect(written).toBe(before); // held back
+    expect(written).toBeLessThan(32 << 20);
+    isOver = true;
+    const received = take(b, before + (1 << 20));
+    await writing;
+    expect((await received).length).toBe(written);
+    await writer.close();
+    expect((await b.recv(1)).length).toBe(0);
+    a.close();
+    b.close();
+  });
+
+  test("an error of the socket is the stream's", async () => {
+    const [a, b] = await tcp();
+    const reader = b.readable.getReader();
+    const read = reader.read();
+    await turn();
+    b.close();
+    expect(await rejected(read)).toBe("ECANCELED");
+    a.close();
+  });
+});

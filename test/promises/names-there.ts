@@ -1,0 +1,118 @@
+/** What names.test.ts asks in a namespace with its own name server: here and of the root, and connections to many addresses. */
+import { readlinkSync } from "node:fs";
+import * as root from "../../src/index.ts";
+import * as net from "../../src/promises.ts";
+import { descriptors, Sockets } from "../help.ts";
+
+/** What a call gives, or its error's text. */
+const shown = (outcome: unknown): string => JSON.stringify(outcome);
+const failed = (error: unknown): string => String(error);
+
+type Calls = (of: typeof root | typeof net) => unknown[];
+const calls: Calls[] = [
+  (of) => [of.getaddrinfo("one.test", 80, { type: net.SOCK_STREAM })],
+  (of) => [of.getaddrinfo("alias.test", "http", 0, net.SOCK_STREAM, 0, net.AI_CANONNAME)],
+  (of) => [of.getaddrinfo(null, 80, { type: net.SOCK_STREAM })],
+  (of) => [of.getaddrinfo("many.test", null, { type: net.SOCK_STREAM })],
+  (of) => [of.getaddrinfo("b\u00fccher.test", 80, { type: net.SOCK_STREAM })],
+  (of) => [of.getaddrinfo("missing.test", 80)],
+  (of) => [of.getaddrinfo("servfail.test", 80)],
+  (of) => [of.getaddrinfo("one.test", "no such service")],
+  (of) => [of.gethostbyname("one.test")],
+  (of) => [of.gethostbyname("nodata.test")],
+  (of) => [of.gethostbyname("")],
+  (of) => [of.gethostbyname_ex("many.test")],
+  (of) => [of.gethostbyname_ex("hosted.test")],
+  (of) => [of.gethostbyname_ex("missing.test")],
+  (of) => [of.gethostbyaddr("10.0.0.1")],
+  (of) => [of.gethostbyaddr("fd00::1")],
+  (of) => [of.gethostbyaddr("10.0.0.99")],
+  (of) => [of.gethostbyaddr("servfail.test")],
+  (of) => [of.getfqdn()],
+  (of) => [of.getfqdn("10.1.1.4")],
+  (of) => [of.getfqdn("missing.test")],
+  (of) => [of.getnameinfo(["10.0.0.1", 80], 0)],
+  (of) => [of.getnameinfo(["10.0.0.99", 80], net.NI_NAMEREQD)],
+  (of) => [of.getnameinfo(["not a number", 80], 0)],
+];
+
+function isSocket(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+  } catch {
+    return false; // it was the one by which the folder was read
+  }
+}
+
+/** A listening socket of each family at the same port, the IPv6 one of a kind. */
+function both(own: Sockets, six: "ignores" | "refuses" | "works"): number {
+  const four = own.server();
+  const port = four.getsockname()[1];
+  if (six === "refuses") return port;
+  const server = own.add(new root.Socket(root.AF_INET6));
+  server.setsockopt(root.IPPROTO_IPV6, root.IPV6_V6ONLY, 1);
+  server.bind(["::1", port]);
+  server.listen(0);
+  for (let i = 0; six === "ignores" && i < 3; i++) {
+    const full = own.add(new root.Socket(root.AF_INET6));
+    full.setblocking(false);
+    full.connectEx(server.getsockname());
+  }
+  return port;
+}
+
+async function connected(six: Parameters<typeof both>[1], options = {}): Promise<[outcome: string, ms: number]> {
+  using own = new Sockets();
+  const port = both(own, six);
+  const began = performance.now();
+  const outcome = await net.createConnection(["localhost", port], options).then(
+    (sock) => {
+      const name = root.AddressFamily[sock.family] ?? "";
+      sock.close();
+      return name;
+    },
+    (error: unknown) => (error instanceof AggregateError ? error.errors.map(String).join("; ") : String(error)),
+  );
+  return [outcome, performance.now() - began];
+}
+
+export default async function run(): Promise<Record<string, unknown>> {
+  const differences: string[] = [];
+  for (const call of calls) {
+    let expected: string;
+    try {
+      expected = shown(call(root)[0]);
+    } catch (error) {
+      expected = failed(error);
+    }
+    const got = await (call(net)[0] as Promise<unknown>).then(shown, failed);
+    if (got !== expected) differences.push(`${call}: ${got} instead of ${expected}`);
+  }
+
+  // Forty at once: more than there are threads.
+  const many = await Promise.all(Array.from({ length: 40 }, () => net.gethostbyname("one.test")));
+
+  const given = new AbortController();
+  const waits = net.getaddrinfo("one.test", 80, { signal: given.signal }).catch((error: Error) => error.name);
+  given.abort();
+
+  // Bun itself has descriptors that come and go, but these are no sockets.
+  const open = () => descriptors().filter((fd) => isSocket(fd)).length;
+  await net.getaddrinfo("localhost", 1);
+  const before = open();
+  const works = await connected("works");
+  const refuses = await connected("refuses");
+  const ignores = await connected("ignores");
+  const late = await connected("ignores", { timeout: 0.05, sourceAddress: ["::1", 0] });
+  const all = await connected("refuses", { sourceAddress: ["::1", 0], allErrors: true });
+  const aborted = await connected("ignores", { signal: AbortSignal.timeout(50), sourceAddress: ["::1", 0] });
+  const left = open() - before;
+  return {
+    calls: calls.length,
+    differences,
+    many: [...new Set(many)],
+    aborted: await waits,
+    connections: { works, refuses, ignores, late, all, aborted },
+    left,
+  };
+}
