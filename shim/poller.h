@@ -1,8 +1,9 @@
 /*
  * Waiting beside the JavaScript thread, for Linux (epoll), macOS and the BSDs (kqueue). Part of posix.c.
  *
- * One thread for each thread of JavaScript waits until descriptors are ready. What is ready it puts in a list, and wakes
- * the JavaScript thread once for all of it. It touches no data.
+ * A queue of the system knows the descriptors; the JavaScript thread takes what is ready from it, without waiting. One
+ * thread for each thread of JavaScript waits for the queue as a whole, and only while it was told to: it rings once, and
+ * touches nothing.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -14,8 +15,7 @@
 #endif
 
 enum {
-  READY_MAX = 1024,
-  EVENTS_MAX = 128,   /* taken from the system at once */
+  READY_MAX = 256,      /* taken at once */
   ANSWER_BYTES = 16384, /* more than most answers of the resolver have */
 };
 
@@ -27,6 +27,7 @@ struct question {
   int32_t kind, family, type, protocol, flags;
   int32_t name_length, has_name, has_service;
   int32_t failure, result;
+  int told;
   char *answer;
   uint64_t room;
   char service[1040];
@@ -39,18 +40,12 @@ struct poller {
     pthread_mutex_t it;
     char room[128];
   } lock;
-  union {
-    pthread_cond_t it;
-    char room[128];
-  } taken;
   void (*wake)(void);
-  int queue;
-  int alarm; /* Linux: an eventfd that ends the wait */
+  int queue;   /* of the descriptors */
+  int waiting; /* the thread's own: the queue, and an alarm that ends the thread */
+  int alarm, bell; /* Linux: eventfds, the bell being in the queue for the resolver's answers */
   int users; /* JavaScript's memory, the waiting thread, each question */
   int gone;  /* the JavaScript thread: nothing may be called any more */
-  int woken; /* and it has not taken the list yet */
-  int count;
-  struct bs_ready ready[READY_MAX];
   struct bs_ready shown[READY_MAX]; /* JavaScript's view */
   struct question *answered;
 };
@@ -65,34 +60,22 @@ static void leave(struct poller *p) {
   int users = --p->users;
   pthread_mutex_unlock(&p->lock.it);
   if (users > 0) return;
-  close(p->queue);
+  if (p->queue >= 0) close(p->queue);
+  if (p->waiting >= 0) close(p->waiting);
   if (p->alarm >= 0) close(p->alarm);
+  if (p->bell >= 0) close(p->bell);
   while (p->answered) {
     struct question *q = p->answered;
     p->answered = q->next;
     forget_question(q);
   }
   pthread_mutex_destroy(&p->lock.it);
-  pthread_cond_destroy(&p->taken.it);
   free(p);
-}
-
-/* With the lock held, which the call of JavaScript's function needs: while it is held, the JavaScript thread does not end
- * (see gone). */
-static void put_ready(struct poller *p, const struct bs_ready *ready, int n) {
-  for (int i = 0; i < n; i++) {
-    while (p->count == READY_MAX && !p->gone) pthread_cond_wait(&p->taken.it, &p->lock.it);
-    if (p->gone) return;
-    p->ready[p->count++] = ready[i];
-    if (p->woken) continue;
-    p->woken = 1;
-    p->wake();
-  }
 }
 
 #if defined(__linux__)
 static uint32_t wanted(int32_t events) {
-  return EPOLLONESHOT | (events & BS_READABLE ? EPOLLIN : 0) | (events & BS_WRITABLE ? EPOLLOUT : 0) |
+  return EPOLLET | (events & BS_READABLE ? EPOLLIN : 0) | (events & BS_WRITABLE ? EPOLLOUT : 0) |
          (events & BS_URGENT ? EPOLLPRI : 0);
 }
 
@@ -101,27 +84,51 @@ static int32_t found(uint32_t events) {
          (events & EPOLLPRI ? BS_URGENT : 0) | (events & (EPOLLERR | EPOLLHUP) ? BS_FAILED : 0);
 }
 
-static int open_queue(struct poller *p) {
+/* The ids of what is no descriptor of JavaScript's. */
+static const uint64_t alarm_id = UINT64_MAX, bell_id = UINT64_MAX - 1;
+
+static int open_queues(struct poller *p) {
   p->queue = epoll_create1(EPOLL_CLOEXEC);
-  if (p->queue < 0) return -errno;
+  p->waiting = epoll_create1(EPOLL_CLOEXEC);
   p->alarm = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  struct epoll_event e = {.events = EPOLLIN, .data = {.u64 = UINT64_MAX}};
-  return p->alarm < 0 || epoll_ctl(p->queue, EPOLL_CTL_ADD, p->alarm, &e) < 0 ? -errno : 0;
+  p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (p->queue < 0 || p->waiting < 0 || p->alarm < 0 || p->bell < 0) return -errno;
+  struct epoll_event alarm = {.events = EPOLLIN, .data = {.u64 = alarm_id}};
+  struct epoll_event bell = {.events = EPOLLIN | EPOLLET, .data = {.u64 = bell_id}};
+  struct epoll_event all = {.events = EPOLLONESHOT};
+  int failed = epoll_ctl(p->waiting, EPOLL_CTL_ADD, p->alarm, &alarm) | epoll_ctl(p->queue, EPOLL_CTL_ADD, p->bell, &bell) |
+               epoll_ctl(p->waiting, EPOLL_CTL_ADD, p->queue, &all);
+  return failed ? -errno : 0;
 }
 
-static void end_wait(struct poller *p) {
+static void ring(int eventfd) {
   uint64_t one = 1;
-  if (write(p->alarm, &one, sizeof one) < 0) return; /* it is set already */
+  if (write(eventfd, &one, sizeof one) < 0) return; /* it is set already */
 }
 
-static int wait_ready(struct poller *p, struct bs_ready *ready) {
-  struct epoll_event events[EVENTS_MAX];
-  int n = epoll_wait(p->queue, events, EVENTS_MAX, -1), count = 0;
+static void end_wait(struct poller *p) { ring(p->alarm); }
+static void tell_answer(struct poller *p) { ring(p->bell); }
+
+static void wait_ready(struct poller *p) {
+  struct epoll_event event;
+  epoll_wait(p->waiting, &event, 1, -1);
+}
+
+int32_t bs_poller_watch(void *poller) {
+  struct poller *p = poller;
+  struct epoll_event all = {.events = EPOLLONESHOT | EPOLLIN};
+  return result(epoll_ctl(p->waiting, EPOLL_CTL_MOD, p->queue, &all));
+}
+
+/* What is ready now; whether there was a bell. */
+static int take_ready(struct poller *p, int *count) {
+  struct epoll_event events[READY_MAX];
+  int n = epoll_wait(p->queue, events, READY_MAX, 0), rang = 0;
   for (int i = 0; i < n; i++) {
-    if (events[i].data.u64 == UINT64_MAX) continue;
-    ready[count++] = (struct bs_ready){(uint32_t)events[i].data.u64, found(events[i].events)};
+    if (events[i].data.u64 == bell_id) rang = 1;
+    else p->shown[(*count)++] = (struct bs_ready){(uint32_t)events[i].data.u64, found(events[i].events)};
   }
-  return count;
+  return rang;
 }
 
 int32_t bs_poller_arm(void *poller, int32_t fd, int32_t events, uint32_t id, int32_t known) {
@@ -146,30 +153,47 @@ static int32_t found(const struct kevent *e) {
   return failed | (e->filter == EVFILT_WRITE ? BS_WRITABLE : BS_URGENT);
 }
 
-static int open_queue(struct poller *p) {
-  p->alarm = -1;
+static int open_queues(struct poller *p) {
   p->queue = kqueue();
-  if (p->queue < 0) return -errno;
+  p->waiting = kqueue();
+  if (p->queue < 0 || p->waiting < 0) return -errno;
   fcntl(p->queue, F_SETFD, FD_CLOEXEC);
+  fcntl(p->waiting, F_SETFD, FD_CLOEXEC);
   struct kevent e;
   EV_SET(&e, 0, EVFILT_USER, EV_ADD | EV_CLEAR, 0, 0, NULL);
-  return kevent(p->queue, &e, 1, NULL, 0, NULL) < 0 ? -errno : 0;
+  return kevent(p->queue, &e, 1, NULL, 0, NULL) < 0 || kevent(p->waiting, &e, 1, NULL, 0, NULL) < 0 ? -errno : 0;
 }
 
-static void end_wait(struct poller *p) {
+static void ring(int queue) {
   struct kevent e;
   EV_SET(&e, 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, NULL);
-  kevent(p->queue, &e, 1, NULL, 0, NULL);
+  kevent(queue, &e, 1, NULL, 0, NULL);
 }
 
-static int wait_ready(struct poller *p, struct bs_ready *ready) {
-  struct kevent events[EVENTS_MAX];
-  int n = kevent(p->queue, NULL, 0, events, EVENTS_MAX, NULL), count = 0;
+static void end_wait(struct poller *p) { ring(p->waiting); }
+static void tell_answer(struct poller *p) { ring(p->queue); }
+
+static void wait_ready(struct poller *p) {
+  struct kevent event;
+  kevent(p->waiting, NULL, 0, &event, 1, NULL);
+}
+
+int32_t bs_poller_watch(void *poller) {
+  struct poller *p = poller;
+  struct kevent e;
+  EV_SET(&e, p->queue, EVFILT_READ, EV_ADD | EV_ONESHOT, 0, 0, NULL);
+  return result(kevent(p->waiting, &e, 1, NULL, 0, NULL));
+}
+
+static int take_ready(struct poller *p, int *count) {
+  struct kevent events[READY_MAX];
+  struct timespec now = {0};
+  int n = kevent(p->queue, NULL, 0, events, READY_MAX, &now), rang = 0;
   for (int i = 0; i < n; i++) {
-    if (events[i].filter == EVFILT_USER) continue;
-    ready[count++] = (struct bs_ready){(uint32_t)(uintptr_t)events[i].udata, found(&events[i])};
+    if (events[i].filter == EVFILT_USER) rang = 1;
+    else p->shown[(*count)++] = (struct bs_ready){(uint32_t)(uintptr_t)events[i].udata, found(&events[i])};
   }
-  return count;
+  return rang;
 }
 
 int32_t bs_poller_arm(void *poller, int32_t fd, int32_t events, uint32_t id, int32_t known) {
@@ -178,13 +202,13 @@ int32_t bs_poller_arm(void *poller, int32_t fd, int32_t events, uint32_t id, int
   struct kevent e[3];
   void *data = (void *)(uintptr_t)id;
   int n = 0;
-  if (events & (BS_READABLE | BS_FAILED)) EV_SET(&e[n++], fd, EVFILT_READ, EV_ADD | EV_ONESHOT, 0, 0, data);
+  if (events & (BS_READABLE | BS_FAILED)) EV_SET(&e[n++], fd, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, data);
   if (events & BS_WRITABLE) EV_SET(&e[n++], fd, EVFILT_WRITE, EV_ADD | EV_ONESHOT, 0, 0, data);
   if (events & BS_URGENT) {
 #if defined(EVFILT_EXCEPT) && defined(NOTE_OOB)
     EV_SET(&e[n++], fd, EVFILT_EXCEPT, EV_ADD | EV_ONESHOT, NOTE_OOB, 0, data);
 #else
-    EV_SET(&e[n++], fd, EVFILT_READ, EV_ADD | EV_ONESHOT, 0, 0, data);
+    EV_SET(&e[n++], fd, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, data);
 #endif
   }
   return result(kevent(p->queue, e, n, NULL, 0, NULL));
@@ -207,12 +231,12 @@ int32_t bs_poller_disarm(void *poller, int32_t fd) {
 
 static void *wait_on(void *poller) {
   struct poller *p = poller;
-  struct bs_ready ready[EVENTS_MAX];
   for (;;) {
-    int n = wait_ready(p, ready);
+    wait_ready(p);
+    /* While the lock is held the JavaScript thread does not end (see gone), and its function can be called. */
     pthread_mutex_lock(&p->lock.it);
-    if (!p->gone) put_ready(p, ready, n);
     if (p->gone) break;
+    p->wake();
     pthread_mutex_unlock(&p->lock.it);
   }
   leave(p);
@@ -226,7 +250,6 @@ static void gone(void *shown, void *poller) {
   struct poller *p = poller;
   pthread_mutex_lock(&p->lock.it);
   p->gone = 1;
-  pthread_cond_broadcast(&p->taken.it);
   end_wait(p);
   leave(p);
 }
@@ -247,11 +270,10 @@ int32_t bs_poller_open(void *wake, uint64_t *out) {
   struct poller *p = calloc(1, sizeof *p);
   if (!p) return -ENOMEM;
   p->wake = (void (*)(void))wake;
-  p->queue = p->alarm = -1;
+  p->queue = p->waiting = p->alarm = p->bell = -1;
   p->users = 2;
   pthread_mutex_init(&p->lock.it, NULL);
-  pthread_cond_init(&p->taken.it, NULL);
-  int32_t r = open_queue(p);
+  int32_t r = open_queues(p);
   if (r == 0) r = begin_thread(wait_on, p);
   if (r < 0) {
     pthread_mutex_lock(&p->lock.it);
@@ -268,14 +290,20 @@ int32_t bs_poller_open(void *wake, uint64_t *out) {
 
 int32_t bs_poller_take(void *poller) {
   struct poller *p = poller;
+  int count = 0;
+  if (!take_ready(p, &count)) return count;
   pthread_mutex_lock(&p->lock.it);
-  int n = p->count;
-  memcpy(p->shown, p->ready, (size_t)n * sizeof *p->ready);
-  p->count = 0;
-  p->woken = 0;
-  if (n == READY_MAX) pthread_cond_broadcast(&p->taken.it);
+  for (struct question *q = p->answered; q; q = q->next) {
+    if (q->told) continue;
+    if (count == READY_MAX) {
+      tell_answer(p); /* the rest is for the next time */
+      break;
+    }
+    q->told = 1;
+    p->shown[count++] = (struct bs_ready){q->id, BS_READABLE};
+  }
   pthread_mutex_unlock(&p->lock.it);
-  return n;
+  return count;
 }
 
 /* ---- The resolver ---- */
@@ -308,11 +336,10 @@ static void *resolve(void *question) {
     q->answer = more;
     q->room = room;
   }
-  struct bs_ready ready = {q->id, BS_READABLE};
   pthread_mutex_lock(&p->lock.it);
   q->next = p->answered;
   p->answered = q;
-  if (!p->gone) put_ready(p, &ready, 1);
+  tell_answer(p);
   leave(p);
   return NULL;
 }

@@ -179,18 +179,19 @@ struct bs_ready {
   int32_t events;
 };
 
-/* Starts a thread that waits for descriptors. `wake` is a function without arguments that may be called from any thread:
- * it is called once when something is ready, and not again before bs_poller_take. out: the poller, a list of struct
- * bs_ready, its size in bytes, and the function (of the list and the poller) to call when nobody will look at the list
- * any more. `wake` has to be good until that has returned. */
+/* A poller, with a thread of its own. `wake` is a function without arguments that may be called from any thread: see
+ * bs_poller_watch. out: the poller, a list of struct bs_ready, its size in bytes, and the function (of the list and the
+ * poller) to call when nobody will look at the list any more. `wake` has to be good until that has returned. */
 BS_EXPORT int32_t bs_poller_open(void *wake, uint64_t *out);
 /* Waits, once, until one of the events comes; BS_FAILED comes unasked, and can be asked for alone. What was armed for
  * the descriptor before is replaced. `known` is 1 where it was armed before and not disarmed. */
 BS_EXPORT int32_t bs_poller_arm(void *poller, int32_t fd, int32_t events, uint32_t id, int32_t known);
 /* Ends the waiting for a descriptor; what was ready already may still be told. To be called before it is closed. */
 BS_EXPORT int32_t bs_poller_disarm(void *poller, int32_t fd);
-/* Moves what is ready to the list: how many. */
+/* Moves what is ready to the list, without waiting: how many. Where the list is full there may be more. */
 BS_EXPORT int32_t bs_poller_take(void *poller);
+/* `wake` is called when something is ready, once. */
+BS_EXPORT int32_t bs_poller_watch(void *poller);
 /* Asks the resolver in a thread of its own; when it has answered, the id is ready. A negative name_length: NULL. */
 BS_EXPORT int32_t bs_resolve(void *poller, uint32_t id, int32_t kind, const void *name, int32_t name_length,
                              const char *service, int32_t family, int32_t type, int32_t protocol, int32_t flags);

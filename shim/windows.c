@@ -880,7 +880,7 @@ int32_t bs_inet_ntop(int32_t version, const void *address, void *out, uint64_t l
  * As in poller.h, by WSAPoll: one thread for each thread of JavaScript. It polls what is armed and a socket of its own, to
  * which a datagram is sent when something else is to be polled. */
 
-enum { READY_MAX = 1024, ANSWER_BYTES = 16384, TEXT_BYTES = 1040 };
+enum { READY_MAX = 256, ANSWER_BYTES = 16384, TEXT_BYTES = 1040 };
 
 static void *allocate(size_t n) { return HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, n); }
 
@@ -914,7 +914,7 @@ struct poller {
   void (*wake)(void);
   SOCKET alarm;
   int ringing; /* a datagram is on its way to the alarm */
-  int users, gone, woken, count;
+  int users, gone, watched, count;
   struct bs_ready ready[READY_MAX];
   struct bs_ready shown[READY_MAX];
   struct question *answered;
@@ -954,8 +954,8 @@ static void put_ready(struct poller *p, struct bs_ready ready) {
   while (p->count == READY_MAX && !p->gone) SleepConditionVariableCS(&p->taken, &p->lock, INFINITE);
   if (p->gone) return;
   p->ready[p->count++] = ready;
-  if (p->woken) return;
-  p->woken = 1;
+  if (!p->watched) return;
+  p->watched = 0;
   p->wake();
 }
 
@@ -1128,10 +1128,18 @@ int32_t bs_poller_take(void *poller) {
   int n = p->count;
   memcpy(p->shown, p->ready, (size_t)n * sizeof *p->ready);
   p->count = 0;
-  p->woken = 0;
   WakeAllConditionVariable(&p->taken);
   LeaveCriticalSection(&p->lock);
   return n;
+}
+
+int32_t bs_poller_watch(void *poller) {
+  struct poller *p = poller;
+  EnterCriticalSection(&p->lock);
+  p->watched = p->count == 0;
+  if (!p->watched) p->wake();
+  LeaveCriticalSection(&p->lock);
+  return 0;
 }
 
 static int32_t ask(struct question *q) {

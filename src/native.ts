@@ -110,6 +110,7 @@ const functions = {
   bs_poller_arm: { args: ["ptr", "i32", "i32", "u32", "i32"], returns: "i32" },
   bs_poller_disarm: { args: ["ptr", "i32"], returns: "i32" },
   bs_poller_take: { args: ["ptr"], returns: "i32" },
+  bs_poller_watch: { args: ["ptr"], returns: "i32" },
   bs_resolve: {
     args: ["ptr", "u32", "i32", "buffer", "i32", "cstring", "i32", "i32", "i32", "i32"],
     returns: "i32",
@@ -205,7 +206,7 @@ const alive: unknown[] = [];
 /**
  * Starts a poller.
  *
- * @param wake - Called on this thread, soon after something became ready, and once until `bs_poller_take`.
+ * @param wake - Called on this thread, soon after something became ready, once for each `bs_poller_watch`.
  * @returns The poller, or `-errno`.
  */
 export function openPoller(wake: () => void): Poller | number {

@@ -18,7 +18,7 @@ export {
   ntohl,
   ntohs,
 } from "./convert.ts";
-export { close, dup, hasDualstackIPv6, hasIPv6, type ServerOptions } from "./create.ts";
+export { close, dup, hasDualstackIPv6, hasIPv6, ioctl, type ServerOptions } from "./create.ts";
 export {
   BlockingIOError,
   BrokenPipeError,

@@ -1,9 +1,10 @@
 /**
  * Waiting without blocking: each socket's operations that wait, and the event loop's knowledge of what is ready.
  *
- * An operation is tried on this thread, and waits only where the system says that it would block. A thread of the shim
- * (a poller) waits for all descriptors and wakes this one, once for all that is ready. Nothing is done on a descriptor's
- * number alone: what is ready is told by an identity that is never given twice.
+ * An operation is tried on this thread, and waits only where the system says that it would block. While something is
+ * expected at once, each turn of the event loop asks what is ready; else a thread of the shim (a poller) waits for all
+ * descriptors and wakes this one. Nothing is done on a descriptor's number alone: what is ready is told by an identity
+ * that is never given twice.
  */
 import { wrongType } from "../args.ts";
 import { ECANCELED, EAGAIN, EBADF } from "../constants.ts";
@@ -21,6 +22,8 @@ const DELAY_MAX = 2 ** 31 - 1;
 
 /** What an operation waits for. Those of one socket that wait for the same take turns, first come, first served. */
 export type Wanted = typeof READABLE | typeof WRITABLE | typeof URGENT | typeof FAILED;
+/** What the poller goes on to wait for when it has told of it: it tells of each change. Windows knows no changes. */
+const KEPT = process.platform === "win32" ? 0 : READABLE;
 const WANTED: readonly Wanted[] = [READABLE, WRITABLE, URGENT, FAILED];
 
 /** What a call of a socket waits by. */
@@ -53,6 +56,8 @@ interface Waiting {
 
 /** Who waits for what the poller tells. */
 const waiting = new Map<number, Waiting>();
+/** The identity by which a descriptor is known to the poller. */
+const owners = new Map<number, number>();
 let lastId = 0;
 
 /** An identity that nobody has. (After four thousand million, those that nobody waits by are given again.) */
@@ -64,26 +69,86 @@ function newId(): number {
 
 let attempts = TURN;
 
+/** How many operations and questions wait. */
+let expected = 0;
+/** Whether the poller's thread is to wake this one. */
+let watched = false;
+/** Whether a turn is to come. */
+let turning = false;
+
+/** When something last happened: a wait began, or something was ready. */
+let active = 0;
+/** Whether each turn of the event loop asks what is ready, because it is expected to be there soon. */
+let soon = false;
+/** How many sleeps are to be short before that is tried, and how many after the next time that it was in vain. */
+let sleeps = 0;
+let inVain = 0;
+
+/**
+ * How long, in milliseconds, the turns ask before the event loop sleeps. To sleep and to be woken by a thread takes about as
+ * long. A machine with one processor has to sleep, because what is waited for may want the processor.
+ */
+const ASKING = navigator.hardwareConcurrency > 1 ? 0.05 : 0;
+/** Shorter sleeps, in milliseconds, may have been none without the time that the thread takes. */
+const SHORT = ASKING * 4;
+
+/** Something waits from now on. */
+function expect(): void {
+  expected++;
+  active = performance.now();
+  if (!turning && !watched) {
+    if (soon) nextTurn();
+    else watch();
+  }
+}
+
+function watch(): void {
+  if (watched) return;
+  watched = true;
+  const r = shim.bs_poller_watch(started().pointer);
+  if (r < 0) throw systemError("poll", r);
+}
+
 function wake(): void {
-  const { pointer, ready } = started();
+  watched = false;
+  if (!turning) turn();
+}
+
+/** To be woken by a thread takes long: where something was ready, the next turn asks again before the thread does. */
+function nextTurn(): void {
+  turning = true;
+  setImmediate(turn);
+}
+
+function turn(): void {
+  turning = false;
   attempts = TURN;
+  const { pointer, ready } = started();
+  const now = postponed.splice(0);
   const count = shim.bs_poller_take(pointer);
   for (let i = 0; i < count; i++) waiting.get(ready[2 * i]!)?.ready(ready[2 * i + 1]!);
+  for (const [waits, events] of now) waits.resume(events);
+  const time = performance.now();
+  const lasted = time - active;
+  if (count > 0) {
+    active = time;
+    if (soon) inVain = 0;
+    else if (lasted < SHORT && --sleeps < 0) soon = true;
+  } else if (soon && lasted >= ASKING) {
+    soon = false;
+    sleeps = inVain = Math.min(2 * inVain + 1, 100);
+  }
+  if (turning) return;
+  if (count > 0 || (soon && expected > 0)) nextTurn();
+  else if (expected > 0) watch();
 }
 
 /** Those whose turn is the next. */
-let postponed: [waits: Waits, events: number][] = [];
+const postponed: [waits: Waits, events: number][] = [];
 
 function postpone(waits: Waits, events: number): void {
-  if (postponed.length === 0) setImmediate(nextTurn);
   postponed.push([waits, events]);
-}
-
-function nextTurn(): void {
-  attempts = TURN;
-  const now = postponed;
-  postponed = [];
-  for (const [waits, events] of now) waits.resume(events);
+  if (!turning) nextTurn();
 }
 
 /** What keeps the process alive while something waits: a timer, because a callback from another thread does not. */
@@ -198,7 +263,7 @@ export class Waits implements Waiting {
   #isRef = true;
   #fd: number;
   #id = 0;
-  /** What the poller was told to wait for, and has not told yet. */
+  /** What the poller waits for. */
   #armed = 0;
   /** Whether the poller knows the descriptor. */
   #known = false;
@@ -206,6 +271,8 @@ export class Waits implements Waiting {
   #lines = new Map<Wanted, Line>();
   /** How often something was ready in vain since an operation was last done. */
   #vain = 0;
+  /** Whether the poller told of something that nobody waited for. */
+  #unasked = false;
   #pause: Timer | undefined;
 
   constructor(fd: number) {
@@ -261,6 +328,7 @@ export class Waits implements Waiting {
     else line.last.next = operation;
     line.last = operation;
     if (++this.#count === 1 && this.#isRef) keep();
+    expect();
     if (postponed) this.#postpone(line, events);
     else this.#arm();
     return operation.promise as Promise<Result>;
@@ -280,6 +348,7 @@ export class Waits implements Waiting {
     if (next === null) line.last = previous;
     else next.previous = previous;
     operation.previous = operation.next = null;
+    expected--;
     if (--this.#count === 0 && this.#isRef) release();
   }
 
@@ -294,11 +363,31 @@ export class Waits implements Waiting {
 
   /** What the poller tells. */
   ready(events: number): void {
-    this.#armed = 0; // it tells once
-    const isWaited = this.#count > 0;
-    if (!this.#serve(events & FAILED ? READABLE | WRITABLE | URGENT | FAILED : events) && isWaited) this.#vain++;
+    this.#armed &= KEPT;
+    const told = events & FAILED ? READABLE | WRITABLE | URGENT | FAILED : events;
+    if ((told & this.#wanted()) === 0) {
+      // Once is chance: between two receives, say. Who does not receive is not told again.
+      if (this.#unasked) this.#forget();
+      this.#unasked = !this.#unasked;
+    } else {
+      this.#unasked = false;
+      if (!this.#serve(told) && told & ~KEPT) this.#vain++;
+    }
     this.#arm();
-    if (this.#armed === 0) waiting.delete(this.#id);
+  }
+
+  /** What is waited for. */
+  #wanted(): number {
+    let events = 0;
+    for (const [wanted, line] of this.#lines) if (line.first !== null && !line.postponed) events |= wanted;
+    return events;
+  }
+
+  #forget(): void {
+    shim.bs_poller_disarm(started().pointer, this.#fd);
+    this.#known = false;
+    this.#armed = 0;
+    waiting.delete(this.#id);
   }
 
   resume(events: number): void {
@@ -332,8 +421,7 @@ export class Waits implements Waiting {
   /** Tells the poller what is waited for. */
   #arm(): void {
     if (this.#count === 0 || this.#fd < 0 || this.#pause !== undefined) return;
-    let events = 0;
-    for (const [wanted, line] of this.#lines) if (line.first !== null && !line.postponed) events |= wanted;
+    let events = this.#wanted();
     if ((events & ~this.#armed) === 0) return;
     // Readiness that the call does not confirm (a datagram for a full Unix receiver, say) comes back at once each time.
     if (this.#vain > 1) {
@@ -346,8 +434,13 @@ export class Waits implements Waiting {
       this.#pause.unref();
       return;
     }
-    if (this.#id === 0) this.#id = newId();
-    waiting.set(this.#id, this);
+    if (!this.#known) {
+      // A socket that was forgotten, not closed, left its identity behind.
+      waiting.delete(owners.get(this.#fd) ?? 0);
+      if (this.#id === 0) this.#id = newId();
+      owners.set(this.#fd, this.#id);
+      waiting.set(this.#id, this);
+    }
     events |= this.#armed;
     let r;
     try {
@@ -370,6 +463,7 @@ export class Waits implements Waiting {
     this.#fd = -1;
     if (fd < 0) return;
     if (this.#known) shim.bs_poller_disarm(started().pointer, fd);
+    if (owners.get(fd) === this.#id) owners.delete(fd);
     waiting.delete(this.#id);
     if (this.#pause !== undefined) clearTimeout(this.#pause);
     this.#failAll(({ syscall, address }) => systemError(syscall, -ECANCELED, address));
@@ -385,9 +479,11 @@ export function whenReady(ask: (pointer: Poller["pointer"], id: number) => numbe
   waiting.set(id, {
     ready() {
       waiting.delete(id);
+      expected--;
       done();
     },
   });
+  expect();
   return id;
 }
 
