@@ -78,7 +78,7 @@ async function peer(workload: string, port: number): Promise<void> {
     const into = new Uint8Array(bytes);
     let count = 0;
     let began = performance.now() + WARM;
-    for (let isWarm = false; ; ) {
+    for (let isWarm = false; ;) {
       const time = performance.now();
       if (!isWarm && time >= began) {
         isWarm = true;

@@ -41,7 +41,7 @@ import { hostName, lookUp } from "../resolve.ts";
 import { sendingFile, type SendableFile } from "../sendfile.ts";
 import { adopt, type KeepaliveValues, Socket as CoreSocket } from "../socket.ts";
 import { follow, type WaitOptions } from "./names.ts";
-import { AGAIN, signalOf, type Wait, Waits, type Wanted } from "./waits.ts";
+import { AGAIN, type Attempt, signalOf, Waits, type Wanted } from "./waits.ts";
 
 /** What iterations of received data take by name. */
 export interface ReceiveOptions extends WaitOptions {
@@ -69,6 +69,7 @@ class Taken {
   }
 }
 
+type AnySocket = Socket<FamilyName, unknown>;
 type AnyMethod = (...args: unknown[]) => unknown;
 
 /** How many pieces of a large amount of data are sent before others have their turn. */
@@ -78,7 +79,7 @@ const SIZE = 65536;
 const LIMIT = 1 << 20;
 
 /** The root's socket that a socket is made of. */
-export let coreOf: (sock: Socket) => CoreSocket;
+export let coreOf: (sock: AnySocket) => CoreSocket;
 
 /** Does something on a socket, and waits for it where it would block. */
 export let waitOn: <Result>(
@@ -155,7 +156,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   static {
     coreOf = (sock) => sock.#core;
     waitOn = (sock, wanted, syscall, signal, attempt) =>
-      sock.#run(wanted, { syscall, signal, attempt, timeout: sock.#timeout });
+      sock.#waits.run(wanted, { attempt, self: null, args: [], syscall, timeout: sock.#timeout, signal });
   }
 
   /** The address family, `AF_*`. */
@@ -188,12 +189,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    */
   accept(options?: WaitOptions): Promise<Connected<Name>>;
   accept(...args: unknown[]): Promise<Connected<Name>> {
-    return this.#wait(READABLE, "accept", args, 0, -1, (core, args) => {
-      const accepted = quietly(core.accept as AnyMethod, core, args);
-      if (accepted === WOULD_BLOCK) return WOULD_BLOCK;
-      const [conn, address] = accepted as [CoreSocket, AddressOf<Name>];
-      return [wrap(conn) as Socket<Name>, address];
-    });
+    return this.#wait(READABLE, "accept", args, 0, -1, acceptOne) as Promise<Connected<Name>>;
   }
 
   /**
@@ -210,12 +206,14 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     if (isNamed(this.#core, given)) given = await this.#resolved(given, signal);
     const core = this.#core;
     let begun = false;
-    await this.#run(WRITABLE, {
+    await this.#waits.run(WRITABLE, {
       syscall: "connect",
       address: given,
       timeout: this.#timeout,
       signal,
       wouldBlock: EINPROGRESS,
+      self: null,
+      args,
       attempt: () => {
         if (!begun) {
           const error = core.connectEx(given as never);
@@ -271,10 +269,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   recv(bufsize: number, options?: WaitOptions): Promise<Buffer>;
   recv(bufsize: number, flags: number, options?: WaitOptions): Promise<Buffer>;
   recv(...args: unknown[]): Promise<Buffer> {
-    return this.#wait(READABLE, "recv", args, 1, 1, (core, args) => {
-      if (this.#unread !== null) return this.#takeUnread(args[0]);
-      return quietly(core.recv as AnyMethod, core, args) as Buffer | typeof WOULD_BLOCK;
-    });
+    return this.#wait(READABLE, "recv", args, 1, 1, Socket.#recv) as Promise<Buffer>;
   }
 
   /**
@@ -285,10 +280,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   recvfrom(bufsize: number, options?: WaitOptions): Promise<[data: Buffer, address: SenderOf<Name>]>;
   recvfrom(bufsize: number, flags: number, options?: WaitOptions): Promise<[data: Buffer, address: SenderOf<Name>]>;
   recvfrom(...args: unknown[]): Promise<[data: Buffer, address: SenderOf<Name>]> {
-    return this.#wait(READABLE, "recvfrom", args, 1, 1, (core, args) => {
-      if (this.#unread !== null) return [this.#takeUnread(args[0]), null];
-      return quietly(core.recvfrom as AnyMethod, core, args);
-    }) as never;
+    return this.#wait(READABLE, "recvfrom", args, 1, 1, Socket.#recvfrom) as never;
   }
 
   /**
@@ -308,10 +300,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     options?: WaitOptions,
   ): Promise<number>;
   recvInto(...args: unknown[]): Promise<number> {
-    return this.#wait(READABLE, "recvInto", args, 1, 2, (core, args) => {
-      if (this.#unread !== null) return this.#takeUnreadInto([args[0]], args[1]);
-      return quietly(core.recvInto as AnyMethod, core, args) as number | typeof WOULD_BLOCK;
-    });
+    return this.#wait(READABLE, "recvInto", args, 1, 2, Socket.#recvInto) as Promise<number>;
   }
 
   /** Receives data into a view, and tells its sender's address; see {@link recvInto} and {@link recvfrom}. */
@@ -331,10 +320,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     options?: WaitOptions,
   ): Promise<[nbytes: number, address: SenderOf<Name>]>;
   recvfromInto(...args: unknown[]): Promise<[nbytes: number, address: SenderOf<Name>]> {
-    return this.#wait(READABLE, "recvfromInto", args, 1, 2, (core, args) => {
-      if (this.#unread !== null) return [this.#takeUnreadInto([args[0]], args[1]), null];
-      return quietly(core.recvfromInto as AnyMethod, core, args);
-    }) as never;
+    return this.#wait(READABLE, "recvfromInto", args, 1, 2, Socket.#recvfromInto) as never;
   }
 
   /**
@@ -355,10 +341,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     options?: WaitOptions,
   ): Promise<Message<Buffer, Name>>;
   recvmsg(...args: unknown[]): Promise<Message<Buffer, Name>> {
-    return this.#wait(READABLE, "recvmsg", args, 1, 2, (core, args) => {
-      if (this.#unread !== null) return [this.#takeUnread(args[0]), [], 0, null];
-      return quietly(core.recvmsg as AnyMethod, core, args);
-    }) as never;
+    return this.#wait(READABLE, "recvmsg", args, 1, 2, Socket.#recvmsg) as never;
   }
 
   /**
@@ -382,10 +365,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   async recvmsgInto(...args: unknown[]): Promise<Message<number, Name>> {
     const signal = takeSignal(args, 1);
     args[0] = list(args[0], "buffers", "ArrayBufferViews");
-    return this.#waitBy(READABLE, "recvmsgInto", args, signal, 2, (core, args) => {
-      if (this.#unread !== null) return [this.#takeUnreadInto(args[0] as unknown[], undefined), [], 0, null];
-      return quietly(core.recvmsgInto as AnyMethod, core, args);
-    }) as never;
+    return this.#waitBy(READABLE, "recvmsgInto", args, signal, 2, Socket.#recvmsgInto) as never;
   }
 
   /**
@@ -400,9 +380,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   send(data: BytesLike, flags: number, options?: WaitOptions): Promise<number>;
   send(...args: unknown[]): Promise<number> {
     if (typeof args[0] === "string") args[0] = Buffer.from(args[0]);
-    return this.#wait(WRITABLE, "send", args, 1, 1, (core, args) =>
-      quietly(core.send as AnyMethod, core, args),
-    ) as never;
+    return this.#wait(WRITABLE, "send", args, 1, 1, Socket.#send) as Promise<number>;
   }
 
   /**
@@ -411,21 +389,13 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    */
   sendall(data: BytesLike, options?: WaitOptions): Promise<void>;
   sendall(data: BytesLike, flags: number, options?: WaitOptions): Promise<void>;
-  async sendall(...args: unknown[]): Promise<void> {
-    const signal = takeSignal(args, 1);
-    const data = bytesOf(bytes(args[0], "data"));
-    let sent = 0;
-    args[0] = data;
-    return this.#waitBy(WRITABLE, "send", args, signal, 1, (core, args) => {
-      for (let i = 0; i < PIECES; i++) {
-        if (sent > 0) args[0] = data.subarray(sent);
-        const n = quietly(core.send as AnyMethod, core, args) as number | typeof WOULD_BLOCK;
-        if (n === WOULD_BLOCK) return i > 0 ? AGAIN : WOULD_BLOCK;
-        sent += n;
-        if (sent >= data.length) return undefined;
-      }
-      return AGAIN;
-    });
+  sendall(...args: unknown[]): Promise<void> {
+    try {
+      args[0] = bytesOf(bytes(args[0], "data"));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#wait(WRITABLE, "send", args, 1, 1, Socket.#sendall) as Promise<void>;
   }
 
   /**
@@ -437,16 +407,29 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    */
   sendto(data: BytesLike, address: AddressArgument<Name>, options?: WaitOptions): Promise<number>;
   sendto(data: BytesLike, flags: number, address: AddressArgument<Name>, options?: WaitOptions): Promise<number>;
-  async sendto(...args: unknown[]): Promise<number> {
-    const signal = takeSignal(args, 2);
-    const at = args.length - 1;
-    if (typeof args[0] === "string") args[0] = Buffer.from(args[0]);
-    if (at > 0) {
-      args[at] = snapshot(args[at]);
-      if (isNamed(this.#core, args[at])) args[at] = await this.#resolved(args[at], signal);
+  sendto(...args: unknown[]): Promise<number> {
+    try {
+      const signal = takeSignal(args, 2);
+      if (typeof args[0] === "string") args[0] = Buffer.from(args[0]);
+      const at = args.length - 1;
+      if (at > 0) {
+        args[at] = snapshot(args[at]);
+        if (isNamed(this.#core, args[at])) return this.#sendtoNamed(args, signal);
+      }
+      return this.#sendtoNumber(args, signal);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const attempt = (core: CoreSocket, args: unknown[]) => quietly(core.sendto as AnyMethod, core, args) as number;
-    return this.#waitBy(WRITABLE, "sendto", args, signal, at > 1 ? 1 : -1, attempt, args[at]);
+  }
+
+  #sendtoNumber(args: unknown[], signal: AbortSignal | undefined): Promise<number> {
+    const at = args.length - 1;
+    return this.#waitBy(WRITABLE, "sendto", args, signal, at > 1 ? 1 : -1, Socket.#sendto, args[at]) as Promise<number>;
+  }
+
+  async #sendtoNamed(args: unknown[], signal: AbortSignal | undefined): Promise<number> {
+    args.push(await this.#resolved(args.pop(), signal));
+    return this.#sendtoNumber(args, signal);
   }
 
   /**
@@ -486,8 +469,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
       args[3] = snapshot(args[3]);
       if (isNamed(this.#core, args[3])) args[3] = await this.#resolved(args[3], signal);
     }
-    const attempt = (core: CoreSocket, args: unknown[]) => quietly(core.sendmsg as AnyMethod, core, args) as number;
-    return this.#waitBy(WRITABLE, "sendmsg", args, signal, 2, attempt, args[3] ?? undefined);
+    return this.#waitBy(WRITABLE, "sendmsg", args, signal, 2, Socket.#sendmsg, args[3] ?? undefined) as Promise<number>;
   }
 
   /**
@@ -502,9 +484,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   async sendmsgAfalg(...args: unknown[]): Promise<number> {
     const signal = args.length > 2 ? takeSignal(args, 2) : undefined;
     args[0] = list(args[0], "buffers", "bytes");
-    const attempt = (core: CoreSocket, args: unknown[]) =>
-      quietly(core.sendmsgAfalg as AnyMethod, core, args) as number;
-    return this.#waitBy(WRITABLE, "sendmsg", args, signal, -1, attempt);
+    return this.#waitBy(WRITABLE, "sendmsgAfalg", args, signal, -1, Socket.#sendmsgAfalg) as Promise<number>;
   }
 
   /**
@@ -530,10 +510,12 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     const offset = from === undefined ? 0 : integer(from, "offset", 0, Number.MAX_SAFE_INTEGER);
     const count = many === undefined || many === null ? null : integer(many, "count", 1, Number.MAX_SAFE_INTEGER);
     const steps = sendingFile(this.#core, file as SendableFile, offset, count);
-    return this.#run(WRITABLE, {
+    return this.#waits.run(WRITABLE, {
       syscall: "sendfile",
       timeout: this.#timeout,
       signal,
+      self: null,
+      args,
       attempt: () => {
         for (let i = 0; i < PIECES; i++) {
           const step = steps.next();
@@ -849,14 +831,14 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   // ---- How it waits ----
 
   /** A call that takes plain arguments and, at its end, how to wait. `flags` is where its flags are. */
-  #wait<Result>(
+  #wait(
     wanted: Wanted,
     name: string,
     args: unknown[],
     least: number,
     flags: number,
-    attempt: (core: CoreSocket, args: unknown[]) => Result | typeof WOULD_BLOCK | typeof AGAIN,
-  ): Promise<Result> {
+    attempt: Attempt<AnySocket, unknown>,
+  ): Promise<unknown> {
     let signal: AbortSignal | undefined;
     if (args.length > least) {
       try {
@@ -868,16 +850,15 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     return this.#waitBy(wanted, name, args, signal, flags, attempt);
   }
 
-  #waitBy<Result>(
+  #waitBy(
     wanted: Wanted,
     name: string,
     args: unknown[],
     signal: AbortSignal | undefined,
     flags: number,
-    attempt: (core: CoreSocket, args: unknown[]) => Result | typeof WOULD_BLOCK | typeof AGAIN,
+    attempt: Attempt<AnySocket, unknown>,
     address?: unknown,
-  ): Promise<Result> {
-    const core = this.#core;
+  ): Promise<unknown> {
     let timeout = this.#timeout;
     const bits = flags >= 0 ? args[flags] : undefined;
     if (typeof bits === "number") {
@@ -887,18 +868,81 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     }
     if (this.#waits.hasWaiting(wanted)) {
       // It will not be tried soon; whether its arguments are right shows at once, on a socket that is closed.
+      const core = this.#core;
       try {
         Reflect.apply(Reflect.get(core, name) as AnyMethod, closedLike(core), args);
       } catch (error) {
         if (!(error instanceof OSError)) return Promise.reject(error);
       }
     }
-    const syscall = syscalls[name] ?? name;
-    return this.#run(wanted, { syscall, address, timeout, signal, attempt: () => attempt(core, args) });
+    return this.#waits.run(wanted, {
+      attempt,
+      self: this,
+      args,
+      syscall: syscalls[name] ?? name,
+      address,
+      timeout,
+      signal,
+    });
   }
 
-  #run<Result>(wanted: Wanted, wait: Wait<Result>): Promise<Result> {
-    return this.#waits.run(wanted, wait);
+  // The attempts. What `lines` left comes first.
+
+  static #recv(sock: AnySocket, args: unknown[]): unknown {
+    if (sock.#unread !== null) return sock.#takeUnread(args[0]);
+    return quietly(sock.#core.recv as AnyMethod, sock.#core, args);
+  }
+
+  static #recvfrom(sock: AnySocket, args: unknown[]): unknown {
+    if (sock.#unread !== null) return [sock.#takeUnread(args[0]), null];
+    return quietly(sock.#core.recvfrom as AnyMethod, sock.#core, args);
+  }
+
+  static #recvInto(sock: AnySocket, args: unknown[]): unknown {
+    if (sock.#unread !== null) return sock.#takeUnreadInto([args[0]], args[1]);
+    return quietly(sock.#core.recvInto as AnyMethod, sock.#core, args);
+  }
+
+  static #recvfromInto(sock: AnySocket, args: unknown[]): unknown {
+    if (sock.#unread !== null) return [sock.#takeUnreadInto([args[0]], args[1]), null];
+    return quietly(sock.#core.recvfromInto as AnyMethod, sock.#core, args);
+  }
+
+  static #recvmsg(sock: AnySocket, args: unknown[]): unknown {
+    if (sock.#unread !== null) return [sock.#takeUnread(args[0]), [], 0, null];
+    return quietly(sock.#core.recvmsg as AnyMethod, sock.#core, args);
+  }
+
+  static #recvmsgInto(sock: AnySocket, args: unknown[]): unknown {
+    if (sock.#unread !== null) return [sock.#takeUnreadInto(args[0] as unknown[], undefined), [], 0, null];
+    return quietly(sock.#core.recvmsgInto as AnyMethod, sock.#core, args);
+  }
+
+  static #send(sock: AnySocket, args: unknown[]): unknown {
+    return quietly(sock.#core.send as AnyMethod, sock.#core, args);
+  }
+
+  static #sendall(sock: AnySocket, args: unknown[]): unknown {
+    for (let i = 0; i < PIECES; i++) {
+      const data = args[0] as Uint8Array;
+      const sent = Socket.#send(sock, args) as number | typeof WOULD_BLOCK;
+      if (sent === WOULD_BLOCK) return i > 0 ? AGAIN : WOULD_BLOCK;
+      if (sent >= data.length) return undefined;
+      args[0] = data.subarray(sent);
+    }
+    return AGAIN;
+  }
+
+  static #sendto(sock: AnySocket, args: unknown[]): unknown {
+    return quietly(sock.#core.sendto as AnyMethod, sock.#core, args);
+  }
+
+  static #sendmsg(sock: AnySocket, args: unknown[]): unknown {
+    return quietly(sock.#core.sendmsg as AnyMethod, sock.#core, args);
+  }
+
+  static #sendmsgAfalg(sock: AnySocket, args: unknown[]): unknown {
+    return quietly(sock.#core.sendmsgAfalg as AnyMethod, sock.#core, args);
   }
 
   /** An address whose host is a name, by number: resolved as the root does, but without blocking. */
@@ -942,6 +986,14 @@ export type Message<Data, Name extends FamilyName = FamilyName> = [
   flags: number,
   address: SenderOf<Name>,
 ];
+
+function acceptOne(sock: AnySocket, args: unknown[]): unknown {
+  const core = coreOf(sock);
+  const accepted = quietly(core.accept as AnyMethod, core, args);
+  if (accepted === WOULD_BLOCK) return WOULD_BLOCK;
+  const [conn, address] = accepted as [CoreSocket, unknown];
+  return [wrap(conn), address];
+}
 
 /** Python's name for the type of {@link Socket}. */
 export const SocketType: typeof Socket = Socket;

@@ -26,10 +26,15 @@ export type Wanted = typeof READABLE | typeof WRITABLE | typeof URGENT | typeof 
 const KEPT = process.platform === "win32" ? 0 : READABLE;
 const WANTED: readonly Wanted[] = [READABLE, WRITABLE, URGENT, FAILED];
 
-/** What a call of a socket waits by. */
-export interface Wait<Result> {
-  /** Does it, or gives {@link WOULD_BLOCK}. */
-  readonly attempt: () => Result | typeof WOULD_BLOCK | typeof AGAIN;
+/** Does an operation, or gives {@link WOULD_BLOCK}. */
+export type Attempt<Self, Result> = (self: Self, args: unknown[]) => Result | typeof WOULD_BLOCK | typeof AGAIN;
+
+/** An operation, and how it waits. */
+export interface Wait<Self, Result> {
+  readonly attempt: Attempt<Self, Result>;
+  readonly self: Self;
+  /** The attempt may change them. */
+  readonly args: unknown[];
   readonly syscall: string;
   readonly address?: unknown;
   /** In seconds; `null` is none, 0 does not wait. */
@@ -40,6 +45,8 @@ export interface Wait<Result> {
   /** Called when it ends before it was done. */
   readonly abandoned?: () => void;
 }
+
+type AnyWait = Wait<unknown, unknown>;
 
 let poller: Poller | undefined;
 
@@ -169,7 +176,7 @@ function release(): void {
 class Operation {
   previous: Operation | null = null;
   next: Operation | null = null;
-  readonly wait: Wait<unknown>;
+  readonly wait: AnyWait;
   readonly events: Wanted;
   readonly promise: Promise<unknown>;
   #waits: Waits;
@@ -178,7 +185,7 @@ class Operation {
   #timer: Timer | undefined;
   #due = 0;
 
-  constructor(waits: Waits, events: Wanted, wait: Wait<unknown>) {
+  constructor(waits: Waits, events: Wanted, wait: AnyWait) {
     this.#waits = waits;
     this.events = events;
     this.wait = wait;
@@ -217,7 +224,8 @@ class Operation {
   attempt(): boolean | typeof AGAIN {
     let result;
     try {
-      result = this.wait.attempt();
+      const { attempt, self, args } = this.wait;
+      result = attempt(self, args);
     } catch (error) {
       this.fail(error);
       return true;
@@ -246,7 +254,7 @@ class Operation {
   }
 }
 
-function blocked({ syscall, address, wouldBlock = EAGAIN }: Wait<unknown>): Error {
+function blocked({ syscall, address, wouldBlock = EAGAIN }: AnyWait): Error {
   return systemError(syscall, -wouldBlock, address);
 }
 
@@ -286,7 +294,7 @@ export class Waits implements Waiting {
   }
 
   /** Does an operation, at once where nobody else waits for the same and nothing is to be waited for. */
-  run<Result>(events: Wanted, wait: Wait<Result>): Promise<Result> {
+  run<Self, Result>(events: Wanted, wait: Wait<Self, Result>): Promise<Result> {
     const { signal } = wait;
     if (signal?.aborted) {
       wait.abandoned?.();
@@ -299,7 +307,7 @@ export class Waits implements Waiting {
       if (attempts > 0) attempts--;
       let result;
       try {
-        result = wait.attempt();
+        result = wait.attempt(wait.self, wait.args);
       } catch (error) {
         wait.abandoned?.();
         return Promise.reject(error);
@@ -310,17 +318,17 @@ export class Waits implements Waiting {
     // Those before it are served before it. They may wait for their turn only, and so may it.
     if (wait.timeout === 0 && (tried || (!isFirst && !line!.postponed))) {
       wait.abandoned?.();
-      return Promise.reject(blocked(wait));
+      return Promise.reject(blocked(wait as AnyWait));
     }
     return this.#enqueue(events, wait, isFirst && !tried);
   }
 
-  #enqueue<Result>(events: Wanted, wait: Wait<Result>, postponed: boolean): Promise<Result> {
+  #enqueue<Self, Result>(events: Wanted, wait: Wait<Self, Result>, postponed: boolean): Promise<Result> {
     if (this.#fd < 0) {
       wait.abandoned?.();
       return Promise.reject(systemError(wait.syscall, -EBADF));
     }
-    const operation = new Operation(this, events, wait);
+    const operation = new Operation(this, events, wait as AnyWait);
     let line = this.#lines.get(events);
     if (line === undefined) this.#lines.set(events, (line = new Line()));
     operation.previous = line.last;
@@ -453,7 +461,7 @@ export class Waits implements Waiting {
     this.#known = true;
   }
 
-  #failAll(reason: (wait: Wait<unknown>) => unknown): void {
+  #failAll(reason: (wait: AnyWait) => unknown): void {
     for (const line of this.#lines.values()) while (line.first !== null) line.first.fail(reason(line.first.wait));
   }
 
