@@ -22,11 +22,7 @@ const CHUNK = 65536;
  * @param count - How many bytes, null for all.
  */
 export function sendFile(sock: Socket, file: SendableFile, offset: number, count: number | null): number {
-  if (sock.fileno() >= 0 && sock.type === SOCK_STREAM && sock.gettimeout() === 0) {
-    sourceOf(file);
-    throw new RangeError("sendfile: the socket is non-blocking");
-  }
-  for (const steps = sendingFile(sock, file, offset, count); ;) {
+  for (const steps = sendingFile(sock, file, offset, count, sock.gettimeout()); ;) {
     const step = steps.next();
     if (step.done) return step.value;
     // Somebody else made its descriptor non-blocking.
@@ -43,10 +39,12 @@ export function* sendingFile(
   file: SendableFile,
   offset: number,
   count: number | null,
+  timeout: number | null,
 ): Generator<typeof WOULD_BLOCK | undefined, number, undefined> {
   const source = sourceOf(file);
   if (sock.fileno() < 0) throw systemError("sendfile", -EBADF);
   if (sock.type !== SOCK_STREAM) throw new RangeError("sendfile: only SOCK_STREAM sockets can send files");
+  if (timeout === 0) throw new RangeError("sendfile: the socket is non-blocking");
   if (typeof source === "number") return yield* sendFrom(sock, source, offset, count, true);
   const fd = ofFile("open", () => fs().openSync(source, "r"), source);
   try {

@@ -330,7 +330,7 @@ const PATIENCE = 5 * slowness;
  * Bounds the waiting of a blocking socket, by the system's own means, so that a test that fails does not hang. (It also
  * keeps the system from restarting interrupted calls by itself, see signal(7).)
  */
-export function bounded<S extends Socket>(sock: S, seconds = PATIENCE): S {
+export function bounded<S extends Pick<Socket, "setsockopt">>(sock: S, seconds = PATIENCE): S {
   sock.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeval(seconds));
   sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, timeval(seconds));
   return sock;

@@ -1,12 +1,9 @@
 /** The three modes of a socket: blocking, non-blocking, and with a timeout. */
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect } from "bun:test";
 import {
   AF_INET,
   AF_UNIX,
   BlockingIOError,
-  createConnection,
-  createServer,
-  fromfd,
   getdefaulttimeout,
   setdefaulttimeout,
   SO_RCVBUF,
@@ -16,47 +13,29 @@ import {
   SOCK_DGRAM,
   SOCK_NONBLOCK,
   SOCK_STREAM,
-  Socket,
-  socketpair,
   SOL_SOCKET,
   TimeoutError,
 } from "../src/index.ts";
-import {
-  bounded,
-  codeOf,
-  elapsed,
-  expectTimeout,
-  fill,
-  fillReceiver,
-  Folder,
-  hasUnixDatagrams,
-  isLinux,
-  isWindows,
-  needs,
-  peer,
-  slowness,
-  Sockets,
-  thrown,
-  timeval,
-} from "./help.ts";
+import { blockingTest, codeOf, elapsed, expectTimeout, fill, needs, peer, test, thrown } from "./faces.ts";
+import { bounded, fillReceiver, Folder, hasUnixDatagrams, isLinux, isWindows, slowness, timeval } from "./help.ts";
 
 afterEach(() => setdefaulttimeout(null));
 
 /** Whether the descriptor itself would wait, whatever the socket object believes. */
-async function descriptorBlocks(sock: Socket): Promise<boolean> {
+async function descriptorBlocks(sock: { fileno(): number }): Promise<boolean> {
   const flags = /flags:\s*([0-7]+)/.exec(await Bun.file(`/proc/self/fdinfo/${sock.fileno()}`).text());
   return (parseInt(flags![1]!, 8) & 0o4000) === 0;
 }
 
-test("a socket is blocking at first", () => {
-  using sock = new Socket();
+test("a socket is blocking at first", async (net) => {
+  using sock = new net.Socket();
   expect(sock.gettimeout()).toBeNull();
   expect(sock.timeout).toBeNull();
   expect(sock.getblocking()).toBe(true);
 });
 
-test("settimeout and setblocking say the same in two ways", () => {
-  using sock = new Socket();
+test("settimeout and setblocking say the same in two ways", async (net) => {
+  using sock = new net.Socket();
   sock.settimeout(2.5);
   expect([sock.gettimeout(), sock.timeout, sock.getblocking()]).toEqual([2.5, 2.5, true]);
   sock.setblocking(false);
@@ -69,62 +48,73 @@ test("settimeout and setblocking say the same in two ways", () => {
   expect([sock.gettimeout(), sock.getblocking()]).toEqual([null, true]);
 });
 
-needs("/proc", isLinux)("the descriptor is non-blocking unless there is no timeout", async () => {
-  using sock = new Socket();
-  expect(await descriptorBlocks(sock)).toBe(true);
-  sock.settimeout(1);
-  expect(await descriptorBlocks(sock)).toBe(false);
-  sock.settimeout(null);
-  expect(await descriptorBlocks(sock)).toBe(true);
-  sock.settimeout(0);
-  expect(await descriptorBlocks(sock)).toBe(false);
-});
+needs("/proc", isLinux)(
+  "the descriptor is non-blocking unless a call may wait without end, and by promises always",
+  async (net) => {
+    using sock = new net.Socket();
+    expect(await descriptorBlocks(sock)).toBe(!net.isAsync);
+    sock.settimeout(1);
+    expect(await descriptorBlocks(sock)).toBe(false);
+    sock.settimeout(null);
+    expect(await descriptorBlocks(sock)).toBe(!net.isAsync);
+    sock.settimeout(0);
+    expect(await descriptorBlocks(sock)).toBe(false);
+  },
+);
 
-needs("SOCK_NONBLOCK", SOCK_NONBLOCK !== undefined)("SOCK_NONBLOCK makes a non-blocking socket", async () => {
-  using sock = new Socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
+needs("SOCK_NONBLOCK", SOCK_NONBLOCK !== undefined)("SOCK_NONBLOCK makes a non-blocking socket", async (net) => {
+  using sock = new net.Socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC);
   expect(sock.type).toBe(SOCK_STREAM);
   expect(sock.gettimeout()).toBe(0);
   expect(sock.getblocking()).toBe(false);
   expect(await descriptorBlocks(sock)).toBe(false);
   setdefaulttimeout(3);
-  using other = new Socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+  using other = new net.Socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
   expect(other.gettimeout()).toBe(0);
 });
 
-test("setdefaulttimeout is for sockets that are made afterwards, however they are made", () => {
-  using own = new Sockets();
-  const before = own.add(new Socket());
+test("setdefaulttimeout is for sockets that are made afterwards, however they are made", async (net) => {
+  using own = new net.Sockets();
+  const before = own.add(new net.Socket());
   expect(getdefaulttimeout()).toBeNull();
   setdefaulttimeout(2.5);
   expect(getdefaulttimeout()).toBe(2.5);
-  const [a, b] = socketpair();
-  const server = own.add(createServer(["127.0.0.1", 0]));
-  const client = own.add(createConnection(server.getsockname()));
-  const [conn] = server.accept();
-  const made = [new Socket(), a, b, server, client, conn, fromfd(a.fileno(), a.family, SOCK_STREAM)];
-  made.push(new Socket({ fileno: a.dup().detach() }));
+  const [a, b] = net.socketpair();
+  const server = own.add(net.createServer(["127.0.0.1", 0]));
+  const client = own.add(await net.createConnection(server.getsockname()));
+  const [conn] = await server.accept();
+  const made: { gettimeout(): number | null; close(): void; [Symbol.dispose](): void }[] = [
+    new net.Socket(),
+    a,
+    b,
+    server,
+    client,
+    conn,
+    net.fromfd(a.fileno(), a.family, SOCK_STREAM),
+  ];
+  made.push(new net.Socket({ fileno: a.dup().detach() }));
   for (const sock of made) expect(own.add(sock).gettimeout()).toBe(2.5);
   expect(before.gettimeout()).toBeNull();
   setdefaulttimeout(0);
-  expect(own.add(new Socket()).getblocking()).toBe(false);
+  expect(own.add(new net.Socket()).getblocking()).toBe(false);
   setdefaulttimeout(null);
-  expect(own.add(new Socket()).gettimeout()).toBeNull();
+  expect(own.add(new net.Socket()).gettimeout()).toBeNull();
 });
 
-needs("/proc", isLinux)("the default timeout reaches the descriptors too", async () => {
-  using own = new Sockets();
+needs("/proc", isLinux)("the default timeout reaches the descriptors too", async (net) => {
+  using own = new net.Sockets();
   setdefaulttimeout(2.5);
-  const server = own.add(createServer(["127.0.0.1", 0]));
-  const client = own.add(createConnection(server.getsockname()));
-  const [conn] = server.accept();
-  const [a, b] = socketpair();
+  const server = own.add(net.createServer(["127.0.0.1", 0]));
+  const client = own.add(await net.createConnection(server.getsockname()));
+  const [conn] = await server.accept();
+  const [a, b] = net.socketpair();
   for (const sock of [server, client, own.add(conn), own.add(a), own.add(b)]) {
     expect(await descriptorBlocks(sock)).toBe(false);
   }
 });
 
-test("an accepted socket has the default timeout, not the listener's", () => {
-  using own = new Sockets();
+test("an accepted socket has the default timeout, not the listener's", async (net) => {
+  using own = new net.Sockets();
   const server = own.server();
   for (const [listener, byDefault, expected] of [
     [5, null, null],
@@ -134,34 +124,37 @@ test("an accepted socket has the default timeout, not the listener's", () => {
     [null, 0, 0],
     [5, 0, 0],
   ] as const) {
-    const client = own.add(new Socket());
-    client.connect(server.getsockname());
+    const client = own.add(new net.Socket());
+    await client.connect(server.getsockname());
     server.settimeout(listener);
     setdefaulttimeout(byDefault);
-    const [conn] = server.accept();
+    const [conn] = await server.accept();
     setdefaulttimeout(null);
     expect(own.add(conn).gettimeout()).toBe(expected);
   }
 });
 
-needs("/proc", isLinux)("an accepted socket without a timeout really is blocking", async () => {
-  using own = new Sockets();
-  const server = own.server();
-  const client = own.add(new Socket());
-  client.connect(server.getsockname());
-  const [conn] = server.accept();
-  expect(await descriptorBlocks(own.add(conn))).toBe(true);
-});
+needs("/proc", isLinux)(
+  "an accepted socket without a timeout really is blocking, and by promises never",
+  async (net) => {
+    using own = new net.Sockets();
+    const server = own.server();
+    const client = own.add(new net.Socket());
+    await client.connect(server.getsockname());
+    const [conn] = await server.accept();
+    expect(await descriptorBlocks(own.add(conn))).toBe(!net.isAsync);
+  },
+);
 
-test("a duplicate has the timeout of its original", () => {
-  using own = new Sockets();
+test("a duplicate has the timeout of its original", async (net) => {
+  using own = new net.Sockets();
   const [a] = own.pair();
   a.settimeout(1.5);
   expect(own.add(a.dup()).gettimeout()).toBe(1.5);
 });
 
-test.each([-1, -0.001, NaN, Infinity, 1e10])("a timeout of %p is a RangeError", (value) => {
-  using sock = new Socket();
+test.each([-1, -0.001, NaN, Infinity, 1e10])("a timeout of %p is a RangeError", async (net, value) => {
+  using sock = new net.Socket();
   sock.settimeout(1);
   expect(() => sock.settimeout(value)).toThrow(RangeError);
   expect(() => setdefaulttimeout(value)).toThrow(RangeError);
@@ -169,19 +162,19 @@ test.each([-1, -0.001, NaN, Infinity, 1e10])("a timeout of %p is a RangeError", 
   expect(getdefaulttimeout()).toBeNull();
 });
 
-test("settimeout of a closed socket is EBADF", () => {
-  const sock = new Socket();
+test("settimeout of a closed socket is EBADF", async (net) => {
+  const sock = new net.Socket();
   sock.close();
-  expect(codeOf(() => sock.settimeout(1))).toBe("EBADF");
-  expect(codeOf(() => sock.setblocking(true))).toBe("EBADF");
+  expect(await codeOf(() => sock.settimeout(1))).toBe("EBADF");
+  expect(await codeOf(() => sock.setblocking(true))).toBe("EBADF");
 });
 
-test("what would wait on a non-blocking socket is a BlockingIOError", () => {
-  using own = new Sockets();
+test("what would wait on a non-blocking socket is a BlockingIOError", async (net) => {
+  using own = new net.Sockets();
   const [a] = own.pair();
   const server = own.server();
   const full = own.pair()[0];
-  fill(full);
+  await fill(full);
   a.setblocking(false);
   server.setblocking(false);
   const view = new Uint8Array(8);
@@ -197,92 +190,92 @@ test("what would wait on a non-blocking socket is a BlockingIOError", () => {
     () => full.sendall("x"),
     () => full.sendmsg(["x", "y"]),
   ]) {
-    const error = thrown(call);
+    const error = await thrown(call);
     expect(error).toBeInstanceOf(BlockingIOError);
     expect(error.code).toBe("EAGAIN");
   }
 });
 
-test("a non-blocking connect is EINPROGRESS", () => {
-  using own = new Sockets();
+test("a non-blocking connect is EINPROGRESS", async (net) => {
+  using own = new net.Sockets();
   const server = own.server();
-  using sock = new Socket();
+  using sock = new net.Socket();
   sock.setblocking(false);
-  const error = thrown(() => sock.connect(server.getsockname()));
+  const error = await thrown(() => sock.connect(server.getsockname()));
   expect(error).toBeInstanceOf(BlockingIOError);
   expect(error).toMatchObject({ code: "EINPROGRESS", syscall: "connect", address: server.getsockname() });
 });
 
-test("non-blocking sendall sends what it can and says that it was not all", () => {
-  using own = new Sockets();
+test("non-blocking sendall sends what it can and says that it was not all", async (net) => {
+  using own = new net.Sockets();
   const [a, b] = own.pair();
   a.setblocking(false);
   const data = Buffer.alloc(4_000_000);
   // Windows takes a buffer whole where there is any room.
-  for (let i = 0; isWindows && i < 100 && codeOf(() => a.sendall(data)).startsWith("nothing"); i++);
-  expect(codeOf(() => a.sendall(data))).toBe("EAGAIN");
-  expect(b.recv(1).length).toBe(1);
+  for (let i = 0; isWindows && i < 100 && (await codeOf(() => a.sendall(data))).startsWith("nothing"); i++);
+  expect(await codeOf(() => a.sendall(data))).toBe("EAGAIN");
+  expect((await b.recv(1)).length).toBe(1);
 });
 
 const seconds = 0.08;
 
-test("receives run out of time when they should", () => {
-  using own = new Sockets();
+test("receives run out of time when they should", async (net) => {
+  using own = new net.Sockets();
   const [a] = own.tcp();
   const view = new Uint8Array(8);
   a.settimeout(seconds);
-  expectTimeout(seconds, () => a.recv(1));
-  expectTimeout(seconds, () => a.recvfrom(1));
-  expectTimeout(seconds, () => a.recvInto(view));
-  expectTimeout(seconds, () => a.recvfromInto(view));
-  expectTimeout(seconds, () => a.recvmsg(1, 100));
-  expectTimeout(seconds, () => a.recvmsgInto([view, view]));
+  await expectTimeout(seconds, () => a.recv(1));
+  await expectTimeout(seconds, () => a.recvfrom(1));
+  await expectTimeout(seconds, () => a.recvInto(view));
+  await expectTimeout(seconds, () => a.recvfromInto(view));
+  await expectTimeout(seconds, () => a.recvmsg(1, 100));
+  await expectTimeout(seconds, () => a.recvmsgInto([view, view]));
 });
 
-test("a timeout of less than a millisecond is one, and waits no longer than it must", () => {
-  using own = new Sockets();
+test("a timeout of less than a millisecond is one, and waits no longer than it must", async (net) => {
+  using own = new net.Sockets();
   const [a] = own.pair();
   a.settimeout(0.0003);
-  expectTimeout(0.0003, () => a.recv(1));
+  await expectTimeout(0.0003, () => a.recv(1));
   a.settimeout(1e-9);
-  expectTimeout(1e-9, () => a.recv(1));
+  await expectTimeout(1e-9, () => a.recv(1));
 });
 
-test("accept runs out of time when it should", () => {
-  using own = new Sockets();
+test("accept runs out of time when it should", async (net) => {
+  using own = new net.Sockets();
   const server = own.server();
   server.settimeout(seconds);
-  expectTimeout(seconds, () => server.accept());
+  await expectTimeout(seconds, () => server.accept());
 });
 
-test("connect runs out of time when it should", () => {
-  using own = new Sockets();
+test("connect runs out of time when it should", async (net) => {
+  using own = new net.Sockets();
   const server = own.server(0);
   // The queue of a backlog of 0 holds one connection on Linux; what comes when it is full is not answered.
-  const waiting = Array.from({ length: 4 }, () => own.add(new Socket()));
+  const waiting = Array.from({ length: 4 }, () => own.add(new net.Socket()));
   for (const sock of waiting) {
     sock.setblocking(false);
-    sock.connectEx(server.getsockname());
+    await sock.connectEx(server.getsockname());
   }
-  expectTimeout(seconds, () => {
-    using sock = new Socket();
+  await expectTimeout(seconds, async () => {
+    using sock = new net.Socket();
     sock.settimeout(seconds);
-    sock.connect(server.getsockname());
+    await sock.connect(server.getsockname());
   });
 });
 
-test("a send on a full connection runs out of time when it should", () => {
-  using own = new Sockets();
+test("a send on a full connection runs out of time when it should", async (net) => {
+  using own = new net.Sockets();
   const [a] = own.pair();
-  fill(a);
+  await fill(a);
   a.settimeout(seconds);
-  expectTimeout(seconds, () => a.send("x"));
-  expectTimeout(seconds, () => a.sendmsg(["x", "y"]));
-  expectTimeout(seconds, () => a.sendall("x"));
+  await expectTimeout(seconds, () => a.send("x"));
+  await expectTimeout(seconds, () => a.sendmsg(["x", "y"]));
+  await expectTimeout(seconds, () => a.sendall("x"));
 });
 
-test("sendall's time is for the whole call: a reader that takes bits does not extend it", () => {
-  using own = new Sockets();
+test("sendall's time is for the whole call: a reader that takes bits does not extend it", async (net) => {
+  using own = new net.Sockets();
   const [a, b] = own.pair();
   a.setsockopt(SOL_SOCKET, SO_SNDBUF, 8192);
   b.setsockopt(SOL_SOCKET, SO_RCVBUF, 8192);
@@ -295,54 +288,57 @@ test("sendall's time is for the whole call: a reader that takes bits does not ex
     [b],
   );
   a.settimeout(5);
-  a.sendall(Buffer.alloc(100_000)); // by now the reader reads
+  await a.sendall(Buffer.alloc(100_000)); // by now the reader reads
   a.settimeout(0.3);
-  expectTimeout(0.3, () => a.sendall(Buffer.alloc(20_000_000)));
+  await expectTimeout(0.3, () => a.sendall(Buffer.alloc(20_000_000)));
 });
 
 needs("AF_UNIX datagram socket", hasUnixDatagrams)(
   "sendto a full Unix receiver waits without taking the processor",
-  () => {
-    using own = new Sockets();
+  async (net) => {
+    using own = new net.Sockets();
     using folder = new Folder();
-    const receiver = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
+    const receiver = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
     receiver.bind(folder.file("full"));
-    const sender = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
+    const sender = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
     fillReceiver(folder.file("full"));
     sender.settimeout(0.3);
     const before = process.cpuUsage();
-    expectTimeout(0.3, () => sender.sendto("x", folder.file("full")));
+    await expectTimeout(0.3, () => sender.sendto("x", folder.file("full")));
     const { user, system } = process.cpuUsage(before);
     expect((user + system) / 1000).toBeLessThan(150);
-    receiver.recv(1);
-    expect(sender.sendto("y", folder.file("full"))).toBe(1);
+    await receiver.recv(1);
+    expect(await sender.sendto("y", folder.file("full"))).toBe(1);
   },
 );
 
-needs("AF_UNIX datagram socket", hasUnixDatagrams)("a receiver that gets room lets a waiting sendto go on", () => {
-  using own = new Sockets();
-  using folder = new Folder();
-  const receiver = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
-  receiver.bind(folder.file("slow"));
-  const sender = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
-  fillReceiver(folder.file("slow"));
-  using _ = peer(
-    async (net) => {
-      await Bun.sleep(400);
-      net.given[0]!.recv(10);
-      await Bun.sleep(5000);
-    },
-    [],
-    [receiver],
-  );
-  sender.settimeout(5);
-  const ms = elapsed(() => expect(sender.sendto("z", folder.file("slow"))).toBe(1));
-  expect(ms).toBeGreaterThan(50);
-  expect(ms).toBeLessThan(4000 * slowness);
-});
+needs("AF_UNIX datagram socket", hasUnixDatagrams)(
+  "a receiver that gets room lets a waiting sendto go on",
+  async (net) => {
+    using own = new net.Sockets();
+    using folder = new Folder();
+    const receiver = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
+    receiver.bind(folder.file("slow"));
+    const sender = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
+    fillReceiver(folder.file("slow"));
+    using _ = peer(
+      async (net) => {
+        await Bun.sleep(400);
+        net.given[0]!.recv(10);
+        await Bun.sleep(5000);
+      },
+      [],
+      [receiver],
+    );
+    sender.settimeout(5);
+    const ms = await elapsed(async () => expect(await sender.sendto("z", folder.file("slow"))).toBe(1));
+    expect(ms).toBeGreaterThan(50);
+    expect(ms).toBeLessThan(4000 * slowness);
+  },
+);
 
-test("data that comes in time is received, and the timeout stays", () => {
-  using own = new Sockets();
+test("data that comes in time is received, and the timeout stays", async (net) => {
+  using own = new net.Sockets();
   const [a, b] = own.tcp();
   using _ = peer(
     async (net) => {
@@ -353,13 +349,13 @@ test("data that comes in time is received, and the timeout stays", () => {
     [b],
   );
   a.settimeout(4);
-  expect(elapsed(() => expect(a.recv(100).toString()).toBe("in time"))).toBeGreaterThan(50);
+  expect(await elapsed(async () => expect((await a.recv(100)).toString()).toBe("in time"))).toBeGreaterThan(50);
   expect(a.gettimeout()).toBe(4);
 });
 
-test("the longest timeouts wait", async () => {
+test("the longest timeouts wait", async (net) => {
   for (const [i, longest] of [9223372036, 9e9, 4_294_968, 2_147_484].entries()) {
-    using own = new Sockets();
+    using own = new net.Sockets();
     const [a, b] = own.pair();
     using sender = peer(
       async (net, text) => {
@@ -372,32 +368,32 @@ test("the longest timeouts wait", async () => {
       [b],
     );
     a.settimeout(longest);
-    a.sendall(Buffer.alloc(1_000_000));
-    expect(a.recv(1).toString()).toBe(String(i));
+    await a.sendall(Buffer.alloc(1_000_000));
+    expect((await a.recv(1)).toString()).toBe(String(i));
     await sender.output();
   }
 });
 
-test("a timeout says what timed out", () => {
-  using own = new Sockets();
+test("a timeout says what timed out", async (net) => {
+  using own = new net.Sockets();
   const [a] = own.pair();
   a.settimeout(0.001);
-  const error = thrown(() => a.recv(1));
+  const error = await thrown(() => a.recv(1));
   expect(error).toBeInstanceOf(TimeoutError);
   expect(error).toMatchObject({ name: "TimeoutError", code: "ETIMEDOUT", syscall: "recv" });
   expect(error.message).toBe("recv ETIMEDOUT: timed out");
 });
 
-test("what is ready is taken without waiting, even when no time is left for that", () => {
-  using own = new Sockets();
+test("what is ready is taken without waiting, even when no time is left for that", async (net) => {
+  using own = new net.Sockets();
   const [a, b] = own.pair();
-  b.sendall("ready");
+  await b.sendall("ready");
   a.settimeout(1e-9);
-  expect(a.recv(10).toString()).toBe("ready");
+  expect((await a.recv(10)).toString()).toBe("ready");
 });
 
-test("a blocking socket waits for as long as it takes", () => {
-  using own = new Sockets();
+test("a blocking socket waits for as long as it takes", async (net) => {
+  using own = new net.Sockets();
   const [a, b] = own.pair();
   using _ = peer(
     async (net) => {
@@ -408,28 +404,33 @@ test("a blocking socket waits for as long as it takes", () => {
     [b],
   );
   bounded(a).settimeout(null);
-  expect(elapsed(() => expect(a.recv(100).toString()).toBe("at last"))).toBeGreaterThan(140);
+  expect(await elapsed(async () => expect((await a.recv(100)).toString()).toBe("at last"))).toBeGreaterThan(140);
 });
 
-test("a blocking socket on which the system's own timeout runs out says EAGAIN, as recv(2) does; on Windows ETIMEDOUT", () => {
-  using own = new Sockets();
-  const [a] = own.pair();
-  a.settimeout(null);
-  a.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeval(0.05));
-  const ms = elapsed(() => expect(codeOf(() => a.recv(1))).toBe(isWindows ? "ETIMEDOUT" : "EAGAIN"));
-  expect(ms).toBeGreaterThan(45);
-  expect(ms).toBeLessThan(1000 * slowness);
-});
+blockingTest(
+  "a blocking socket on which the system's own timeout runs out says EAGAIN, as recv(2) does; on Windows ETIMEDOUT",
+  async (net) => {
+    using own = new net.Sockets();
+    const [a] = own.pair();
+    a.settimeout(null);
+    a.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeval(0.05));
+    const ms = await elapsed(async () =>
+      expect(await codeOf(() => a.recv(1))).toBe(isWindows ? "ETIMEDOUT" : "EAGAIN"),
+    );
+    expect(ms).toBeGreaterThan(45);
+    expect(ms).toBeLessThan(1000 * slowness);
+  },
+);
 
-test("the mode of the descriptor is shared with its duplicates, the timeout is not", () => {
-  using own = new Sockets();
+blockingTest("the mode of the descriptor is shared with its duplicates, the timeout is not", async (net) => {
+  using own = new net.Sockets();
   const [a, b] = own.pair();
   const copy = own.add(a.dup());
   a.settimeout(null);
   copy.settimeout(0.05);
   expect(a.gettimeout()).toBeNull();
   // `a` believes that it blocks; its descriptor does not.
-  expect(codeOf(() => a.recv(1))).toBe("EAGAIN");
-  b.sendall("x");
-  expect(copy.recv(1).toString()).toBe("x");
+  expect(await codeOf(() => a.recv(1))).toBe("EAGAIN");
+  await b.sendall("x");
+  expect((await copy.recv(1)).toString()).toBe("x");
 });

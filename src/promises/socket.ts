@@ -26,7 +26,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from "../constants.ts";
-import { OSError, quietly, systemError, WOULD_BLOCK } from "../errors.ts";
+import { BlockingIOError, OSError, quietly, systemError, TimeoutError, WOULD_BLOCK } from "../errors.ts";
 import {
   type AddressArgument,
   type AddressOf,
@@ -201,15 +201,23 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    */
   async connect(address: AddressArgument<Name>, options?: WaitOptions): Promise<void>;
   async connect(...args: unknown[]): Promise<void> {
+    await this.#connect(args, (error, address) => {
+      throw systemError("connect", -error, address);
+    });
+  }
+
+  /** Connects; what the system says, as an `errno`, is the result of `failed`. */
+  async #connect(args: unknown[], failed: (error: number, address: unknown) => number): Promise<number> {
     const signal = takeSignal(args, 1);
     let given = snapshot(args[0]);
     if (isNamed(this.#core, given)) given = await this.#resolved(given, signal);
     const core = this.#core;
+    const timeout = this.#timeout;
     let begun = false;
-    await this.#waits.run(WRITABLE, {
+    return this.#waits.run(WRITABLE, {
       syscall: "connect",
       address: given,
-      timeout: this.#timeout,
+      timeout,
       signal,
       wouldBlock: EINPROGRESS,
       self: null,
@@ -219,26 +227,26 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
           const error = core.connectEx(given as never);
           if (error === 0 || (error === EISCONN && this.#connecting)) {
             this.#connecting = false;
-            return undefined;
+            return 0;
           }
           begun = error === EINPROGRESS || error === EALREADY || error === EINTR;
           if (error === EAGAIN) {
             // Windows says so of an attempt that goes on; of AF_UNIX it is a server whose queue is full.
             if (core.family !== AF_UNIX) begun = true;
           } else if (!begun) {
-            throw systemError("connect", -error, given);
+            return failed(error, given);
           }
           this.#connecting = begun;
-          return WOULD_BLOCK;
+          return timeout === 0 ? failed(error, given) : WOULD_BLOCK;
         }
         const error = core.getsockopt(SOL_SOCKET, SO_ERROR);
         if (error !== 0) {
           this.#connecting = false;
-          throw systemError("connect", -error, given);
+          return failed(error, given);
         }
         if (!isConnected(core)) return WOULD_BLOCK;
         this.#connecting = false;
-        return undefined;
+        return 0;
       },
     });
   }
@@ -246,14 +254,18 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   /**
    * Like {@link connect}, but gives the system's error instead of throwing it.
    *
-   * @returns 0, or an `errno`.
+   * @returns 0, or an `errno`; EAGAIN where the timeout ran out, ECANCELED where the socket was closed meanwhile.
+   * @throws TypeError, RangeError, gaierror: what is no error of connect(2).
    */
-  async connectEx(address: AddressArgument<Name>, options?: WaitOptions): Promise<number> {
+  async connectEx(address: AddressArgument<Name>, options?: WaitOptions): Promise<number>;
+  async connectEx(...args: unknown[]): Promise<number> {
     try {
-      await this.connect(address, options);
-      return 0;
+      return await this.#connect(args, (error) => error);
     } catch (error) {
-      if (error instanceof OSError && error.syscall === "connect") return error.errno;
+      // How the wait ended.
+      if (error instanceof TimeoutError) return EAGAIN;
+      if (error instanceof BlockingIOError) return error.errno;
+      if (error instanceof OSError && (error.errno === ECANCELED || error.errno === EBADF)) return error.errno;
       throw error;
     }
   }
@@ -262,7 +274,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    * Receives data; see recv(2).
    *
    * @param bufsize - The most bytes to return.
-   * @param flags - `MSG_*`. With `MSG_DONTWAIT` it does not wait.
+   * @param flags - `MSG_*`. With `MSG_DONTWAIT` it does not wait. `MSG_WAITALL` takes what is there, as in the root where
+   *   there is a timeout: the descriptor is non-blocking.
    * @returns The data; empty at the end of a stream.
    * @throws OSError: ECONNRESET, ENOTCONN; BlockingIOError, TimeoutError.
    */
@@ -509,7 +522,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     const [file, from, many] = args;
     const offset = from === undefined ? 0 : integer(from, "offset", 0, Number.MAX_SAFE_INTEGER);
     const count = many === undefined || many === null ? null : integer(many, "count", 1, Number.MAX_SAFE_INTEGER);
-    const steps = sendingFile(this.#core, file as SendableFile, offset, count);
+    const steps = sendingFile(this.#core, file as SendableFile, offset, count, this.#timeout);
     return this.#waits.run(WRITABLE, {
       syscall: "sendfile",
       timeout: this.#timeout,
@@ -628,17 +641,33 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     const source = {
       type: "bytes" as const,
       pull: async (controller: ReadableByteStreamController) => {
+        // What was received is the stream's in the same moment: one that is cancelled in between would lose it.
         const { byobRequest } = controller;
+        const options = { signal: cancelled.signal };
         const view = byobRequest?.view;
         if (view) {
-          const n = await this.recvInto(view as NodeJS.ArrayBufferView, undefined, { signal: cancelled.signal });
-          if (n === 0) controller.close();
-          byobRequest.respond(n);
+          await this.#wait(READABLE, "recvInto", [view, undefined, options], 1, 2, (core, args) => {
+            const n =
+              this.#unread !== null
+                ? this.#takeUnreadInto([args[0]], args[1])
+                : (quietly(core.recvInto as AnyMethod, core, args) as number | typeof WOULD_BLOCK);
+            if (n === WOULD_BLOCK) return n;
+            if (n === 0) controller.close();
+            byobRequest.respond(n);
+            return n;
+          });
           return;
         }
-        const data = await this.recv(SIZE, { signal: cancelled.signal });
-        if (data.length === 0) controller.close();
-        else controller.enqueue(data as Uint8Array<ArrayBuffer>);
+        await this.#wait(READABLE, "recv", [SIZE, options], 1, 1, (core, args) => {
+          const data =
+            this.#unread !== null
+              ? this.#takeUnread(args[0])
+              : (quietly(core.recv as AnyMethod, core, args) as Buffer | typeof WOULD_BLOCK);
+          if (data === WOULD_BLOCK) return data;
+          if (data.length === 0) controller.close();
+          else controller.enqueue(data as Uint8Array<ArrayBuffer>);
+          return data;
+        });
       },
       cancel: () => cancelled.abort(),
     };
@@ -701,7 +730,11 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    */
   detach(): number {
     this.#waits.close();
-    if (this.#core.fileno() >= 0) this.#core.setblocking(true);
+    try {
+      if (this.#core.fileno() >= 0) this.#core.setblocking(true);
+    } catch (error) {
+      if (!(error instanceof OSError)) throw error; // it was closed behind the socket's back
+    }
     return this.#core.detach();
   }
 

@@ -198,7 +198,7 @@ describe("connect", () => {
     given.abort();
     expect(await rejection(waits)).toBe("AbortError");
     client.settimeout(0);
-    expect(await rejected(client.connect(address))).toBe("EINPROGRESS");
+    expect(await rejected(client.connect(address))).toBe("EALREADY");
   });
 
   needs("AF_UNIX", hasUnixDatagrams && isLinux)("waits for a Unix server whose queue is full", async () => {

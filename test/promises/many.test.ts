@@ -1,7 +1,7 @@
 /** Many at once: idle connections, busy ones, cancellations; what they cost, and that the event loop goes on. */
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { createConnection, createServer, AF_INET, SOCK_DGRAM, Socket } from "../../src/promises.ts";
+import { createConnection, createServer, AF_INET, SHUT_WR, SOCK_DGRAM, Socket } from "../../src/promises.ts";
 import { descriptors, isLinux, isWindows, needs, slowness } from "../help.ts";
 import { rejection, take, tcp } from "./help.ts";
 
@@ -14,7 +14,7 @@ let before: number[];
 beforeAll(() => void (before = descriptors()));
 afterAll(() => expect(descriptors().filter((fd) => !before.includes(fd)).length).toBeLessThan(10)); // the poller's own
 
-/** How late timers are while something runs, in milliseconds: half of them, and nine of ten, are not as late. */
+/** How late timers are while something runs, in milliseconds: half of them, and 99 of 100, are not as late. */
 async function lagOf(body: () => Promise<unknown>): Promise<{ median: number; most: number }> {
   const lags: number[] = [];
   let isOver = false;
@@ -29,7 +29,7 @@ async function lagOf(body: () => Promise<unknown>): Promise<{ median: number; mo
   isOver = true;
   await watching;
   lags.sort((a, b) => a - b);
-  return { median: lags[lags.length >> 1]!, most: lags[Math.floor(lags.length * 0.9)]! };
+  return { median: lags[lags.length >> 1]!, most: lags[Math.floor(lags.length * 0.99)]! };
 }
 
 needs("12,000 descriptors", descriptorLimit >= 12_000)(
@@ -87,6 +87,7 @@ test(
     receiver.bind(["127.0.0.1", 0]);
     using sender = new Socket(AF_INET, SOCK_DGRAM);
     await sender.connect(receiver.getsockname());
+    const idle = await lagOf(() => Bun.sleep(200)); // other processes have their share of the machine
     const until = performance.now() + 1000;
     let received = 0;
     const receiving = (async () => {
@@ -99,7 +100,7 @@ test(
     await receiving;
     expect(received).toBeGreaterThan(1000);
     expect(median).toBeLessThan(5 * slowness);
-    expect(most).toBeLessThan(5 * slowness);
+    expect(most).toBeLessThan((5 + idle.most) * slowness);
   },
   60_000 * slowness,
 );
@@ -122,6 +123,64 @@ test(
     expect(String(await take(b, 5))).toBe("still");
     a.close();
     b.close();
+  },
+  60_000 * slowness,
+);
+
+test(
+  "100,000 waits at once on 100 sockets, cancelled in any order while data comes for one in ten",
+  async () => {
+    const PAIRS = 50;
+    const EACH = 1000;
+    const pairs = await Promise.all(Array.from({ length: PAIRS }, () => tcp()));
+    const open = descriptors().length;
+    const outcome = { received: 0, aborted: 0, bytes: 0 };
+    const given: AbortController[] = [];
+    const waits: Promise<void>[] = [];
+    const count = (promise: Promise<{ length: number }>): void => {
+      const settled = promise.then(
+        (data) => {
+          outcome.received++;
+          outcome.bytes += data.length;
+        },
+        (error: Error) => {
+          expect(error.name).toBe("AbortError");
+          outcome.aborted++;
+        },
+      );
+      waits.push(settled);
+    };
+    for (const sock of pairs.flat()) {
+      for (let i = 0; i < EACH; i++) {
+        const controller = new AbortController();
+        given.push(controller);
+        const { signal } = controller;
+        count(i % 2 ? sock.recv(1, { signal }) : sock.recvmsg(1, 0, 0, { signal }).then(([data]) => data));
+      }
+    }
+    expect(waits.length).toBe(100_000);
+    for (let i = given.length - 1; i > 0; i--) {
+      const j = Math.floor(Math.random() * (i + 1));
+      [given[i], given[j]] = [given[j]!, given[i]!];
+    }
+    let sent = 0;
+    for (const [i, controller] of given.entries()) {
+      if (i % 10 === 0) {
+        const [a, b] = pairs[(i / 10) % PAIRS]!;
+        sent += await ((i / 10) & 1 ? a : b).send("x");
+      }
+      controller.abort();
+    }
+    await Promise.all(waits);
+    expect(outcome.received + outcome.aborted).toBe(100_000);
+    expect(outcome.received).toBe(outcome.bytes);
+    expect(outcome.aborted).toBeGreaterThan(50_000);
+    // What nobody received is there.
+    for (const sock of pairs.flat()) sock.shutdown(SHUT_WR);
+    for (const sock of pairs.flat()) for await (const chunk of sock) outcome.bytes += chunk.length;
+    expect(outcome.bytes).toBe(sent);
+    expect(descriptors().length).toBeLessThanOrEqual(open);
+    for (const sock of pairs.flat()) sock.close();
   },
   60_000 * slowness,
 );
@@ -150,7 +209,7 @@ test(
     await sending;
     a.close();
     b.close();
-    expect(aborted).toBeGreaterThanOrEqual(0);
+    expect(aborted).toBeGreaterThan(0);
   },
   60_000 * slowness,
 );
@@ -177,7 +236,7 @@ test(
       received += await b.recvInto(into);
       await Bun.sleep(1);
     }
-    expect(sent - received).toBeLessThan(64 << 20); // what the system holds
+    expect(sent - received).toBeLessThan(16 << 20); // what the system holds
     expect(process.memoryUsage.rss() - memory).toBeLessThan(32 << 20);
     isOver = true;
     const drained = (async () => {

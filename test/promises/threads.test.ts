@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { descriptors, errorsOf, Folder, hasTypeChecker, isLinux, needs } from "../help.ts";
-import { AF_INET, SOCK_DGRAM, Socket } from "../../src/promises.ts";
+import { AF_INET, SOCK_DGRAM, Socket, socketpair } from "../../src/promises.ts";
 
 const library = join(import.meta.dir, "..", "..", "src", "promises.ts");
 
@@ -70,15 +70,37 @@ describe("a process", () => {
       const source = folder.file("main.ts");
       writeFileSync(
         source,
-        `import { socketpair } from ${JSON.stringify(library)};
-       const [a, b] = socketpair();
-       setTimeout(() => a.send("compiled"), 20);
-       console.log(String(await b.recv(100)));`,
+        `import { AF_INET, createConnection, createServer, getaddrinfo, SOCK_DGRAM, Socket } from ${JSON.stringify(library)};
+       const server = createServer(["127.0.0.1", 0]);
+       const echo = (async () => {
+         for await (const [conn] of server) {
+           await conn.readable.pipeTo(conn.writable);
+           conn.close();
+         }
+       })();
+       const conn = await createConnection(["localhost", server.getsockname()[1]], { timeout: 10 });
+       await conn.sendall("by a stream\\nthe rest");
+       for await (const line of conn.lines()) { console.log(line); break; }
+       console.log(String(await conn.recv(100)));
+       conn.close();
+       server.close();
+       await echo;
+       const a = new Socket(AF_INET, SOCK_DGRAM);
+       a.bind(["127.0.0.1", 0]);
+       setTimeout(() => a.sendto("by a datagram", a.getsockname()), 20);
+       console.log(String(await a.recv(100)));
+       a.settimeout(0.01);
+       console.log((await a.recv(1).catch((error) => error)).name);
+       console.log((await a.recv(1, { signal: AbortSignal.timeout(5) }).catch((error) => error)).name);
+       console.log((await getaddrinfo("127.0.0.1", 80)).length > 0);`,
       );
       const made = Bun.spawnSync([process.execPath, "build", "--compile", source, "--outfile", folder.file("main")]);
       expect(made.exitCode).toBe(0);
       const child = Bun.spawnSync([folder.file("main")]);
-      expect([child.stdout.toString(), child.exitCode]).toEqual(["compiled\n", 0]);
+      expect([child.stdout.toString(), child.exitCode]).toEqual([
+        "by a stream\nthe rest\nby a datagram\nTimeoutError\nTimeoutError\ntrue\n",
+        0,
+      ]);
     },
     60_000,
   );
@@ -90,12 +112,22 @@ test("files of tests that run each in a world of its own, one left in the middle
     writeFileSync(
       folder.file(`${name}.test.ts`),
       `import { expect, test } from "bun:test";
-       import { socketpair } from ${JSON.stringify(library)};
+       import { createConnection, createServer, getaddrinfo, socketpair } from ${JSON.stringify(library)};
+       const world = () => {
+         const server = createServer(["127.0.0.1", 0]);
+         return {
+           address: server.getsockname(),
+           later: (sock) => [sock.recv(10), sock.lines().next(), server.accept(), getaddrinfo("localhost", 80)],
+         };
+       };
        test("${name}", async () => {
          const [x, y] = socketpair();
          setTimeout(() => x.send("${name}"), 5);
          expect(String(await y.recv(10))).toBe("${name}");
-         for (let i = 0; i < 10; i++) y.recv(10).catch(() => {}); // nobody will see what becomes of it
+         // Nobody will see what becomes of these.
+         const { address, later } = world();
+         for (let i = 0; i < 10; i++) for (const wait of later(y)) wait.catch(() => {});
+         createConnection(address).catch(() => {});
          setTimeout(() => x.send("late"), 1);
        });`,
     );
@@ -106,11 +138,15 @@ test("files of tests that run each in a world of its own, one left in the middle
   expect(await child.exited).toBe(0);
 }, 60_000);
 
+/** When Workers have ended. */
+const closed = new WeakMap<Worker, Promise<unknown>>();
+
 /** Starts a Worker that says when it is ready. */
 async function begin(code: string): Promise<Worker> {
-  const source = `import * as net from ${JSON.stringify(library)};\n${code}\npostMessage("ready");`;
+  const source = `import * as net from ${JSON.stringify(library)};\n${code}\nglobalThis.onmessage ??= () => process.exit();\npostMessage("ready");`;
   const url = URL.createObjectURL(new Blob([source], { type: "application/typescript" }));
   const worker = new Worker(url);
+  closed.set(worker, new Promise((resolve) => worker.addEventListener("close", resolve)));
   await new Promise((resolve, reject) => {
     worker.onmessage = resolve;
     worker.onerror = ({ message }) => reject(new Error(message));
@@ -119,9 +155,8 @@ async function begin(code: string): Promise<Worker> {
 }
 
 async function ended(worker: Worker): Promise<void> {
-  const closed = new Promise((resolve) => worker.addEventListener("close", resolve));
   worker.terminate();
-  await closed;
+  await closed.get(worker);
 }
 
 describe("Workers", () => {
@@ -162,6 +197,61 @@ describe("Workers", () => {
     a.close();
     b.close();
   }, 60_000);
+
+  const waits: Record<string, string> = {
+    "the resolver": `for (let i = 0; i < 50; i++) for (const host of ["localhost", "nobody.invalid"]) net.getaddrinfo(host, i).catch(() => {});`,
+    "connections that are being made": `
+      for (let i = 0; i < 20; i++) net.createConnection(["localhost", 9]).catch(() => {});
+      const full = net.createServer(["127.0.0.1", 0], { backlog: 0 });
+      for (let i = 0; i < 10; i++) net.createConnection(full.getsockname(), { timeout: 10 }).catch(() => {});`,
+    "a server": `
+      const server = net.createServer(["127.0.0.1", 0]);
+      (async () => { for await (const [conn] of server) conn.recv(1); })();
+      for (let i = 0; i < 10; i++) await net.createConnection(server.getsockname());`,
+    iterations: `
+      const [a, b] = net.socketpair();
+      for (const items of [b.lines(), b.chunks(), b.datagrams()]) items.next();`,
+    streams: `
+      const [a, b] = net.socketpair();
+      const [c, d] = net.socketpair();
+      a.readable.pipeTo(c.writable);
+      d.readable.getReader({ mode: "byob" }).read(new Uint8Array(10));
+      b.writable.getWriter().write(new Uint8Array(10_000_000));`,
+    senders: `
+      const [a, b] = net.socketpair();
+      globalThis.kept = b;
+      const waits = [a.sendall(new Uint8Array(50_000_000)), a.sendfile(process.execPath), a.sendmsg(["x"])];
+      for (const wait of waits) wait.catch(() => {});`,
+    "timeouts and signals": `
+      const [a, b] = net.socketpair();
+      b.settimeout(0.02);
+      const given = new AbortController();
+      for (let i = 0; i < 100; i++) b.recv(1, { signal: given.signal }).catch(() => {});
+      setTimeout(() => given.abort(), 10);`,
+  };
+  test.each(Object.entries(waits))(
+    "that wait for %s, and are terminated or end by themselves, leave the process healthy",
+    async (_, code) => {
+      // Meanwhile this thread waits, too.
+      const [a, b] = socketpair();
+      const received = b.recv(100);
+      for (let i = 0; i < 6; i++) {
+        const worker = await begin(code);
+        await Bun.sleep(i * 4);
+        if (i % 3 === 2) {
+          worker.postMessage("end");
+          await closed.get(worker);
+        } else {
+          await ended(worker);
+        }
+      }
+      await a.send("still here");
+      expect(String(await received)).toBe("still here");
+      a.close();
+      b.close();
+    },
+    60_000,
+  );
 
   test("that are terminated while they are woken all the time do so too", async () => {
     // This thread sends to a socket that the Worker waits on, and goes on with it while the Worker ends.
