@@ -16,6 +16,7 @@ const at = (...path: string[]): string => join(stage, ...path);
 /** The package's entries: the path a user imports, and the module. */
 const entries: Record<string, string> = {
   ".": "index",
+  "./bun": "bun",
   "./constants": "all-constants",
   "./messages": "messages",
   "./promises": "promises",

@@ -35,9 +35,13 @@ function isDocumented(code: string, name: string): boolean | null {
   return match === null ? null : match[1] !== undefined;
 }
 
-test.each(["index.ts", "promises.ts"])("every export of %s has a doc comment", async (module) => {
+test.each([
+  ["index.ts", 50],
+  ["promises.ts", 50],
+  ["bun.ts", 6],
+] as const)("every export of %s has a doc comment", async (module, most) => {
   const exported = reexports(await read(module), module);
-  expect(exported.length).toBeGreaterThan(50);
+  expect(exported.length).toBeGreaterThan(most);
   const undocumented: string[] = [];
   for (const [name, file] of exported) {
     // A name may pass through another file, which exports what it imported.

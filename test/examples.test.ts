@@ -23,6 +23,7 @@ import {
   hasMulticastInterface,
   hasUnixDatagrams,
   isLinux,
+  isWindows,
   needs,
   passesDescriptors,
   removeFolder,
@@ -175,6 +176,79 @@ with socket.create_server(("127.0.0.1", 0)) as s:
       stdin: Buffer.from("by socat"),
     });
     expect(stdout.toString()).toBe("by socat");
+  });
+});
+
+describe("options-of-bun-socket.ts", () => {
+  test("sets options of Bun's connection, and goes on with it", async () => {
+    const server = example("echo-server.ts", "0");
+    const [port = ""] = await server.line(/:(\d+)$/);
+    const { status, stdout } = await example("options-of-bun-socket.ts", port, "by way of Bun").end();
+    const [buffer = "", received, health] = stdout.split("\n");
+    expect({ status, received }).toEqual({ status: 0, received: 'received "by way of Bun"' });
+    expect(Number(/^receive buffer of (\d+) bytes$/.exec(buffer)![1])).toBeGreaterThanOrEqual(1 << 18);
+    if (isLinux) expect(health).toMatch(/^round trip of \d+ µs, 0 segments sent again$/);
+    await server.line(/is done/);
+  });
+
+  test("without a server it fails with a line", async () => {
+    const taken = new Socket();
+    taken.bind(["127.0.0.1", 0]); // nobody listens there
+    const { status, stderr } = await example("options-of-bun-socket.ts", String(taken.getsockname()[1])).end();
+    taken.close();
+    expect({ status, stderr }).toEqual({ status: 1, stderr: "Failed to connect\n" });
+  });
+});
+
+describe("activated-server.ts", () => {
+  const capitals = (address: readonly [string, number], line: string): string => {
+    using client = createConnection(address, 5);
+    client.sendall(`${line}\n`);
+    return client.recv(100).toString();
+  };
+
+  needs("systemd-socket-activate (Debian: systemd)", Bun.which("systemd-socket-activate") !== null)(
+    "is started by the first client, and ends when no other comes",
+    async () => {
+      const free = createServer(["127.0.0.1", 0]);
+      const address = free.getsockname();
+      free.close();
+      const path = join(examples, "activated-server.ts");
+      const at = address.join(":");
+      const server = new Program([
+        "systemd-socket-activate",
+        "-l",
+        at,
+        "--fdname=capitals",
+        process.execPath,
+        path,
+        "1",
+      ]);
+      let client: Socket | undefined;
+      for (let tries = 0; client === undefined; tries++) {
+        try {
+          client = createConnection(address, 5);
+        } catch (error) {
+          if (tries > 500 * slowness) throw error;
+          await Bun.sleep(10); // it does not listen yet
+        }
+      }
+      client.sendall("who starts you?\n");
+      await server.line(new RegExp(`^was passed capitals, ${at}$`));
+      expect(client.recv(100).toString()).toBe("WHO STARTS YOU?\n");
+      client.close();
+      expect(capitals(address, "and again")).toBe("AND AGAIN\n");
+      const { status, stdout } = await server.end();
+      expect(status).toBe(0);
+      expect(stdout).toEndWith("nobody came for 1 seconds");
+    },
+  );
+
+  needs("POSIX environment", !isWindows)("started by hand it opens a socket", async () => {
+    const server = example("activated-server.ts", "0.5");
+    const [port = ""] = await server.line(/^opened 127\.0\.0\.1:(\d+)$/);
+    expect(capitals(["127.0.0.1", Number(port)], "hello")).toBe("HELLO\n");
+    expect((await server.end()).status).toBe(0);
   });
 });
 

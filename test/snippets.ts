@@ -16,6 +16,7 @@ import {
   errorsOf,
   hasTypeChecker,
   hasUnix,
+  isWindows,
   needs,
   passesDescriptors,
   removeFolder,
@@ -161,6 +162,7 @@ const requirements: Requirement[] = [
   [/\bucred\b/, "SO_PEERCRED", SO_PEERCRED !== undefined],
   [/\bip_mreqn\./, "IP_MULTICAST_IF with an interface's number", hasMulticastInterface],
   [/\bTCP_INFO\b/, "TCP_INFO", hasTcpInfo],
+  [/\badopt(Server)?\(/, "Bun that adopts descriptors", !isWindows],
 ];
 
 /** Registers a test for each snippet. They all run at once, as soon as the first is asked for. */

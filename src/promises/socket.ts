@@ -646,11 +646,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
         const options = { signal: cancelled.signal };
         const view = byobRequest?.view;
         if (view) {
-          await this.#wait(READABLE, "recvInto", [view, undefined, options], 1, 2, (core, args) => {
-            const n =
-              this.#unread !== null
-                ? this.#takeUnreadInto([args[0]], args[1])
-                : (quietly(core.recvInto as AnyMethod, core, args) as number | typeof WOULD_BLOCK);
+          await this.#wait(READABLE, "recvInto", [view, undefined, options], 1, 2, (sock, args) => {
+            const n = Socket.#recvInto(sock, args) as number | typeof WOULD_BLOCK;
             if (n === WOULD_BLOCK) return n;
             if (n === 0) controller.close();
             byobRequest.respond(n);
@@ -658,11 +655,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
           });
           return;
         }
-        await this.#wait(READABLE, "recv", [SIZE, options], 1, 1, (core, args) => {
-          const data =
-            this.#unread !== null
-              ? this.#takeUnread(args[0])
-              : (quietly(core.recv as AnyMethod, core, args) as Buffer | typeof WOULD_BLOCK);
+        await this.#wait(READABLE, "recv", [SIZE, options], 1, 1, (sock, args) => {
+          const data = Socket.#recv(sock, args) as Buffer | typeof WOULD_BLOCK;
           if (data === WOULD_BLOCK) return data;
           if (data.length === 0) controller.close();
           else controller.enqueue(data as Uint8Array<ArrayBuffer>);

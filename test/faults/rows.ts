@@ -549,6 +549,29 @@ export const more: Record<string, Row> = {
   },
 };
 
+/** Handles that are taken out are those of the sockets, which stay open. */
+const handle: Row = {
+  takes: [["handle", tuple]],
+  make: (sockets) => ({ args: [{ fd: sockets.udp().fileno(), close() {} }] }),
+};
+const adopting = (make: (sockets: Sockets) => Socket): Row => ({
+  takes: [
+    ["sock", size],
+    ["options", tuple],
+  ],
+  make: (sockets) => ({ args: [make(sockets), { socket: { data() {} } }] }),
+  lacking: isWindows,
+});
+
+/** The functions of `berkeley-sockets/bun`. */
+export const ofBun: Record<string, Row> = {
+  adopt: adopting((sockets) => sockets.pair()[0]),
+  adoptServer: adopting((sockets) => sockets.server()),
+  borrow: handle,
+  release: handle,
+  listenFds: { ...none, make: nothing(), lacking: isWindows },
+};
+
 /** The options of each function that takes some, one by one. */
 export const byName: Record<string, Record<string, Row["takes"][number][1]>> = {
   createConnection: { timeout: orAbsent(seconds), sourceAddress: optional(tuple), allErrors: orAbsent(boolean) },
