@@ -19,6 +19,7 @@ const entries: Record<string, string> = {
   "./bun": "bun",
   "./constants": "all-constants",
   "./messages": "messages",
+  "./packets": "packets",
   "./promises": "promises",
 };
 

@@ -625,6 +625,8 @@ int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct b
   return (int32_t)r;
 }
 
+#include "batch.h"
+
 #if BS_SENDFILE == BS_SENDFILE_LINUX
 static ssize_t send_file(int fd, int file, off_t offset, size_t count) { return sendfile(fd, file, &offset, count); }
 #elif BS_SENDFILE == BS_SENDFILE_MACOS || BS_SENDFILE == BS_SENDFILE_FREEBSD
@@ -656,6 +658,14 @@ int32_t bs_sendfile(int32_t fd, int32_t file, double offset, int32_t count, doub
 }
 
 int32_t bs_seek(int32_t file, double offset) { return lseek(file, (off_t)offset, SEEK_SET) < 0 ? -errno : 0; }
+
+int32_t bs_clock_gettime(int32_t clock, int64_t *time) {
+  struct timespec t;
+  if (clock_gettime((clockid_t)clock, &t) < 0) return -errno;
+  time[0] = t.tv_sec;
+  time[1] = t.tv_nsec;
+  return 0;
+}
 
 int32_t bs_cmsg_len(int32_t length) { return (int32_t)CMSG_LEN((size_t)length); }
 

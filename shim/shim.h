@@ -48,6 +48,29 @@ struct bs_slice {
   uint64_t length;
 };
 
+/* Many messages for one call. Behind it, in the same memory: a bs_message for each, the shim's own structures
+ * (BS_MESSAGE_ROOM bytes each), their names (BS_NAME_MAX bytes each), their control messages (control_size bytes each).
+ * The data is other memory, `size` bytes from one message's to the next's. */
+struct bs_batch {
+  int32_t capacity;
+  int32_t size;
+  int32_t control_size; /* a multiple of 8 */
+  int32_t first, count; /* which messages to send */
+  int32_t error;        /* what ended a send or a receive in its midst: a negative result that nobody else tells */
+  int32_t used;         /* the shim's: behind so many of its structures, which a send had, all are prepared for a receive, */
+  int32_t gap;
+  uint64_t here, there; /* as long as both memories are where they were then */
+};
+
+struct bs_message {
+  int32_t length; /* bytes of its data */
+  int32_t flags;  /* msg_flags, received */
+  int32_t name_length;
+  int32_t control_length; /* bytes of control messages, in the system's own shape */
+};
+
+#define BS_MESSAGE_ROOM 96
+
 /* A control message received: where its data lies in the control buffer. */
 struct bs_item {
   int32_t level;
@@ -132,12 +155,24 @@ BS_EXPORT int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, cons
                              int32_t slices, const void *records, int32_t records_length, void *control,
                              uint64_t control_length, int32_t flags, const void *name, int32_t name_length,
                              double timeout);
+/* recvmmsg(2): as many messages as there are, at most `capacity`; waits for the first only. Descriptors that come with
+ * them are inheritable unless `flags` say otherwise, where the system has MSG_CMSG_CLOEXEC. Where it has no recvmmsg, and
+ * below no sendmmsg, the call is made for each message. */
+BS_EXPORT int32_t bs_recv_batch(int32_t fd, struct bs_batch *batch, uint64_t batch_length, void *data,
+                                uint64_t data_length, int32_t flags, double timeout);
+/* sendmmsg(2), until all are sent; the deadline is for all of them. How many were sent before something ended it: that is
+ * batch->error, unless it was the time or that the socket would block. The error itself where none was sent. */
+BS_EXPORT int32_t bs_send_batch(int32_t fd, struct bs_batch *batch, uint64_t batch_length, const void *data,
+                                uint64_t data_length, int32_t flags, double timeout);
 /* sendfile(2) of at most `count` bytes of a regular file from `offset` on; the file's position is not used. */
 BS_EXPORT int32_t bs_sendfile(int32_t fd, int32_t file, double offset, int32_t count, double timeout);
 /* Sets a file's position. */
 BS_EXPORT int32_t bs_seek(int32_t file, double offset);
 BS_EXPORT int32_t bs_cmsg_len(int32_t length);
 BS_EXPORT int32_t bs_cmsg_space(int32_t length);
+
+/* clock_gettime(2) of Linux: seconds and nanoseconds. */
+BS_EXPORT int32_t bs_clock_gettime(int32_t clock, int64_t *time);
 
 /* ---- Names. *failure gets the resolver's own number (EAI_* or h_errno), 0 where there is none. ---- */
 

@@ -517,6 +517,37 @@ static int receive(SOCKET s, int whole, WSAMSG *m) {
   return (int)room;
 }
 
+/* The same, with at most `room` bytes of control messages. A receive whose control messages do not fit fails, and need not
+ * tell how much data came: so there is room, and what the caller has none for is cut here. */
+static int receive_cut(SOCKET s, int whole, WSAMSG *m, void *control, size_t room, int32_t flags) {
+  _Alignas(WSACMSGHDR) char own[CONTROL_BYTES];
+  int is_own = room < sizeof own;
+  size_t offered = is_own ? sizeof own : room;
+  m->namelen = BS_NAME_MAX;
+  m->Control.buf = is_own ? own : control;
+  m->Control.len = (ULONG)offered;
+  m->dwFlags = (DWORD)flags;
+  int r = receive(s, whole, m);
+  if (r < 0) return r;
+  size_t end = m->Control.len < offered ? m->Control.len : offered;
+  if (end > room) {
+    end = room;
+    m->dwFlags |= MSG_CTRUNC;
+  }
+  if (is_own && end) memcpy(control, own, end);
+  m->Control.len = (ULONG)end;
+  /* What was asked for comes back among what happened. */
+  m->dwFlags &= ~((DWORD)flags & ~(DWORD)(MSG_TRUNC | MSG_CTRUNC));
+  return r;
+}
+
+/* Streams have no WSARecvMsg, and nothing that would need it. Whether it is to be used, or the negative result. */
+static int32_t has_messages(int32_t fd) {
+  int type;
+  int32_t r = int_option(fd, SO_TYPE, &type);
+  return r < 0 ? r : type == SOCK_DGRAM || type == SOCK_RAW;
+}
+
 int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const struct bs_slice *slice, int32_t slices,
                    void *control, uint64_t control_length, int32_t control_max, struct bs_item *item,
                    uint64_t items_length, int32_t flags, struct bs_io *io, double timeout) {
@@ -526,32 +557,16 @@ int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const s
   memset(&m, 0, sizeof m);
   int32_t refused = set_pieces(&m, &pieces, data, at_most(length, max), slice, slices);
   if (refused) return refused;
-  /* Streams have no WSARecvMsg, and nothing that would need it. */
-  int type;
-  refused = int_option(fd, SO_TYPE, &type);
-  if (refused) return refused;
-  int whole = type == SOCK_DGRAM || type == SOCK_RAW;
+  int32_t whole = has_messages(fd);
+  if (whole < 0) return whole;
   size_t room = at_most(control_length, control_max);
-  /* A receive whose control messages do not fit fails, and need not tell how much data came: so there is room, and what
-   * the caller has none for is cut here. */
-  _Alignas(WSACMSGHDR) char own[CONTROL_BYTES];
-  int is_own = room < sizeof own;
-  size_t offered = is_own ? sizeof own : room;
+  m.name = (void *)io->name;
   memset(io->name, 0, BS_NAME_MAX);
   int r;
-  RETRY(fd, receivable(flags), timeout,
-        (m.name = (void *)io->name, m.namelen = BS_NAME_MAX, m.Control.buf = is_own ? own : control,
-         m.Control.len = (ULONG)offered, m.dwFlags = (DWORD)flags, receive(s, whole, &m)),
-        r)
+  RETRY(fd, receivable(flags), timeout, receive_cut(s, whole, &m, control, room, flags), r)
   set_sender(io, m.namelen);
-  size_t end = m.Control.len < offered ? m.Control.len : offered;
-  if (end > room) {
-    end = room;
-    m.dwFlags |= MSG_CTRUNC;
-  }
-  if (is_own && end) memcpy(control, own, end);
-  /* What was asked for comes back among what happened. */
-  io->flags = (int32_t)m.dwFlags & ~(flags & ~(MSG_TRUNC | MSG_CTRUNC));
+  size_t end = m.Control.len;
+  io->flags = (int32_t)m.dwFlags;
   io->items = 0;
   io->malformed = 0;
   size_t head = WSA_CMSG_LEN(0);
@@ -614,6 +629,96 @@ int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct b
   int r;
   RETRY(fd, POLLWRNORM, timeout, submit(socket_of(fd), &m, flags), r)
   return r;
+}
+
+/* ---- Many messages: Winsock has no call for them, each is one ---- */
+
+/* Message `i` of a batch, as Winsock wants it; `piece` has to stay where it is. */
+static WSAMSG message_of(const struct bs_batch *b, const struct parts *p, const char *data, int32_t i, WSABUF *piece) {
+  piece->buf = (char *)data + (size_t)i * (size_t)b->size;
+  piece->len = (ULONG)p->message[i].length;
+  WSAMSG m;
+  memset(&m, 0, sizeof m);
+  m.lpBuffers = piece;
+  m.dwBufferCount = 1;
+  m.name = (void *)(p->names + (size_t)i * BS_NAME_MAX);
+  m.Control.buf = p->controls + (size_t)i * (size_t)b->control_size;
+  return m;
+}
+
+/* Whether something can be received without waiting: what the socket's own mode is does not matter. */
+static int is_readable(int32_t fd, int32_t flags) {
+  WSAPOLLFD p = {.fd = socket_of(fd), .events = receivable(flags)};
+  return WSAPoll(&p, 1, 0) > 0;
+}
+
+int32_t bs_recv_batch(int32_t fd, struct bs_batch *b, uint64_t batch_length, void *data, uint64_t data_length,
+                      int32_t flags, double timeout) {
+  struct parts p;
+  if (!find_parts(b, batch_length, &p) || (uint64_t)b->capacity * (uint64_t)b->size > data_length) return -WSAEFAULT;
+  SOCKET s = socket_of(fd);
+  int32_t whole = has_messages(fd);
+  if (whole < 0) return whole;
+  b->error = 0;
+  for (int32_t i = 0; i < b->capacity; i++) {
+    if (i > 0 && !is_readable(fd, flags)) return i;
+    struct bs_message *message = &p.message[i];
+    message->length = b->size;
+    WSABUF piece;
+    WSAMSG m = message_of(b, &p, data, i, &piece);
+    char *control = m.Control.buf;
+    memset(m.name, 0, BS_NAME_MAX);
+    int r;
+    if (i == 0) {
+      RETRY(fd, receivable(flags), timeout, receive_cut(s, whole, &m, control, (size_t)b->control_size, flags), r)
+    } else {
+      r = receive_cut(s, whole, &m, control, (size_t)b->control_size, flags);
+      if (r < 0) {
+        int error = WSAGetLastError();
+        if (error != WSAEWOULDBLOCK) b->error = negative(fd, error);
+        return i;
+      }
+    }
+    message->length = r;
+    message->flags = (int32_t)m.dwFlags;
+    uint8_t *name = (uint8_t *)m.name;
+    message->name_length = end_name(name, name[0] || name[1] ? m.namelen : 0);
+    message->control_length = (int32_t)m.Control.len;
+  }
+  return b->capacity;
+}
+
+int32_t bs_send_batch(int32_t fd, struct bs_batch *b, uint64_t batch_length, const void *data, uint64_t data_length,
+                      int32_t flags, double timeout) {
+  struct parts p;
+  if (!find_parts(b, batch_length, &p) || !are_sendable(b, &p, data_length)) return -WSAEFAULT;
+  b->error = 0;
+  int32_t sent = 0;
+  struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
+  while (sent < b->count) {
+    int32_t i = b->first + sent;
+    WSABUF piece;
+    WSAMSG m = message_of(b, &p, data, i, &piece);
+    m.namelen = p.message[i].name_length;
+    if (m.namelen == 0) m.name = NULL;
+    m.Control.len = (ULONG)p.message[i].control_length;
+    if (submit(socket_of(fd), &m, flags) >= 0) {
+      sent++;
+      w.woken = 0;
+      continue;
+    }
+    int32_t failure = wait_for(&w, fd, POLLWRNORM, WSAGetLastError());
+    if (failure == 0) continue;
+    if (sent == 0) return failure;
+    if (failure != -WSAEWOULDBLOCK && failure != BS_TIMED_OUT) b->error = failure;
+    break;
+  }
+  return sent;
+}
+
+int32_t bs_clock_gettime(int32_t clock, int64_t *time) {
+  (void)clock, (void)time;
+  return -WSAEOPNOTSUPP;
 }
 
 /* A file's descriptor is a number of the C runtime that Bun was linked with, which no other module can use. */

@@ -82,8 +82,11 @@ const functions = {
     ],
     returns: "i32",
   },
+  bs_recv_batch: { args: ["i32", "buffer", "buffer_length", "buffer", "buffer_length", "i32", "f64"], returns: "i32" },
+  bs_send_batch: { args: ["i32", "buffer", "buffer_length", "buffer", "buffer_length", "i32", "f64"], returns: "i32" },
   bs_sendfile: { args: ["i32", "i32", "f64", "i32", "f64"], returns: "i32" },
   bs_seek: { args: ["i32", "f64"], returns: "i32" },
+  bs_clock_gettime: { args: ["i32", "buffer"], returns: "i32" },
   bs_cmsg_len: { args: ["i32"], returns: "i32" },
   bs_cmsg_space: { args: ["i32"], returns: "i32" },
 

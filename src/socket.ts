@@ -23,6 +23,7 @@ import {
   wrongType,
   wrongValue,
 } from "./args.ts";
+import { hold, RECEIVE, RELEASE, SEND } from "./batch.ts";
 import {
   AddressFamily,
   AF_ALG,
@@ -65,6 +66,7 @@ import {
   type ReceivedAncillaryData,
 } from "./message.ts";
 import { io, ioWords, shim, slicesOf, TIMED_OUT } from "./native.ts";
+import type { MessageBatch } from "./packets/batch.ts";
 import { room, taken } from "./room.ts";
 import { sendFile, type SendableFile } from "./sendfile.ts";
 
@@ -690,6 +692,24 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     }
   }
 
+  /**
+   * Receives as many messages as there are, by one call: waits for the first only. See recvmmsg(2).
+   *
+   * @param batch - A `MessageBatch` of `berkeley-sockets/packets`: what was in it is gone, even where the call fails.
+   * @param flags - `MSG_*`.
+   * @returns How many messages there are in the batch now.
+   * @throws OSError: as {@link recvmsg}; BlockingIOError, TimeoutError.
+   */
+  recvBatch(batch: MessageBatch<Name>, flags?: number): number {
+    const f = arguments.length < 2 ? 0 : bits(flags, "flags");
+    const held = hold(batch);
+    try {
+      return held[RECEIVE](this, f, this.#timeout);
+    } finally {
+      held[RELEASE]();
+    }
+  }
+
   #receiveMessage(
     data: NodeJS.ArrayBufferView,
     size: number,
@@ -787,6 +807,26 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     );
     if (n < 0) throw systemError("sendmsg", n, address ?? undefined);
     return n;
+  }
+
+  /**
+   * Sends the messages of a batch, by one call: those that were not sent yet or, where all were, all of them again. See
+   * sendmmsg(2). The timeout is for all of them.
+   *
+   * @param batch - A `MessageBatch` of `berkeley-sockets/packets`.
+   * @param flags - `MSG_*`.
+   * @returns How many messages the system took. Where that is not all of them, the next call goes on behind them, and throws
+   *   what ended this one; `batch.skip()` passes over a message that the system does not take.
+   * @throws OSError, where no message was sent: as {@link sendmsg}; BlockingIOError, TimeoutError.
+   */
+  sendBatch(batch: MessageBatch<Name>, flags?: number): number {
+    const f = arguments.length < 2 ? 0 : bits(flags, "flags");
+    const held = hold(batch);
+    try {
+      return held[SEND](this, f, this.#timeout, 0);
+    } finally {
+      held[RELEASE]();
+    }
   }
 
   /**

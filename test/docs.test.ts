@@ -39,9 +39,10 @@ test.each([
   ["index.ts", 50],
   ["promises.ts", 50],
   ["bun.ts", 6],
-] as const)("every export of %s has a doc comment", async (module, most) => {
+  ["packets.ts", 8],
+] as const)("every export of %s has a doc comment", async (module, least) => {
   const exported = reexports(await read(module), module);
-  expect(exported.length).toBeGreaterThan(most);
+  expect(exported.length).toBeGreaterThan(least);
   const undocumented: string[] = [];
   for (const [name, file] of exported) {
     // A name may pass through another file, which exports what it imported.

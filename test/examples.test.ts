@@ -78,6 +78,8 @@ describe("usage", () => {
     ["sha256-kernel.ts"],
     ["sniff.ts", "lo", "none"],
     ["syslog.ts", "--unknown"],
+    ["udp-flood.ts", "127.0.0.1", "9", "7"],
+    ["udp-sink.ts", "x"],
     ["vsock-echo.ts", "send", "-1", "5", "hello"],
     ["worker-server.ts", "http"],
   ];
@@ -293,6 +295,32 @@ with socket.create_server(("::1", 0), family=socket.AF_INET6) as s:
 `);
     const [port = ""] = await server.line(/^(\d+)$/);
     expect((await example("echo-client-any.ts", "::1", port, "six").end()).stdout).toEndWith('received "six"');
+  });
+});
+
+describe("flood and sink", () => {
+  needs("signals", !isWindows).each([8, 1200, 2000])("packets of %i bytes arrive, and are counted", async (bytes) => {
+    const sink = example("udp-sink.ts");
+    const [port = ""] = await sink.line(/^port (\d+)$/);
+    const flood = await example("udp-flood.ts", "127.0.0.1", port, String(bytes), "0.3", `${5000 / slowness}`).end();
+    const [, sent] = new RegExp(`^(\\d+) packets of ${bytes} bytes in `).exec(flood.stdout)!;
+    expect({ status: flood.status, stderr: flood.stderr }).toEqual({ status: 0, stderr: "" });
+    expect(Number(sent)).toBeGreaterThan(1000 / slowness);
+    await Bun.sleep(200 * slowness); // what is under way
+    process.kill(sink.pid, "SIGINT");
+    const { status, stdout, stderr } = await sink.end();
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toEndWith(`${sent} packets, ${Number(sent) * bytes} bytes, 0 lost (0.00 %)`);
+  });
+
+  test("a flood that nobody listens to says so", async () => {
+    using silent = new Socket(AF_INET, SOCK_DGRAM);
+    silent.bind(["127.0.0.1", 0]);
+    const port = String(silent.getsockname()[1]);
+    silent.close();
+    const flood = await example("udp-flood.ts", "127.0.0.1", port, "100", "0.2", "1000").end();
+    expect(flood.status).toBe(0);
+    if (isLinux) expect(flood.stdout).toContain("nobody listens there");
   });
 });
 

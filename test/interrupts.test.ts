@@ -6,6 +6,7 @@
  */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { AF_UNIX, EAGAIN, SO_RCVBUF, SO_SNDBUF, SOCK_DGRAM, SOCK_STREAM, Socket, SOL_SOCKET } from "../src/index.ts";
+import { MessageBatch } from "../src/packets.ts";
 import {
   bounded,
   elapsed,
@@ -94,6 +95,14 @@ const receives: [name: string, receive: (sock: Socket) => string][] = [
   ["recvInto", (sock) => text(sock.recvInto(view))],
   ["recvfromInto", (sock) => text(sock.recvfromInto(view)[0])],
   ["recvmsg", (sock) => sock.recvmsg(100, 100)[0].toString()],
+  [
+    "recvBatch",
+    (sock) => {
+      const batch = new MessageBatch(sock, { capacity: 1 });
+      sock.recvBatch(batch);
+      return batch.data(0).toString();
+    },
+  ],
   ["recvmsgInto", (sock) => text(sock.recvmsgInto([view.subarray(0, 3), view.subarray(3)])[0])],
 ];
 
@@ -284,7 +293,19 @@ inStorm.each(sends)("%s waits on, with a timeout", async (_name, send) => {
   await reader.output();
 });
 
-inStorm.each([null, 5])("sendto waits on for a full Unix receiver, with timeout %p", async (timeout) => {
+const datagrams: [name: string, send: (sock: Socket, path: string) => number][] = [
+  ["sendto", (sock, path) => sock.sendto("late", path)],
+  [
+    "sendBatch",
+    (sock, path) => {
+      const batch = new MessageBatch(sock, { capacity: 1 });
+      batch.push("late", path);
+      return 4 * sock.sendBatch(batch);
+    },
+  ],
+];
+const timeouts = datagrams.flatMap(([name, send]) => [null, 5].map((timeout) => [name, timeout, send] as const));
+inStorm.each(timeouts)("%s waits on for a full Unix receiver, with timeout %p", async (_name, timeout, send) => {
   using own = new Sockets();
   using folder = new Folder();
   const receiver = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
@@ -301,7 +322,7 @@ inStorm.each([null, 5])("sendto waits on for a full Unix receiver, with timeout 
     [receiver],
   );
   bounded(sender).settimeout(timeout);
-  await inTheStorm(() => expect(sender.sendto("late", folder.file("full"))).toBe(4));
+  await inTheStorm(() => expect(send(sender, folder.file("full"))).toBe(4));
 });
 
 inStorm("everything arrives, in order, whatever was interrupted", async () => {

@@ -2,7 +2,19 @@
  * The socket object whose calls wait by promises. Everything it does is done by a {@link CoreSocket} that is non-blocking.
  */
 import type { AfalgOptions } from "../afalg.ts";
-import { bytes, bytesOf, byteLengthOf, flag, integer, type BytesLike, options, seconds, writable } from "../args.ts";
+import {
+  bits,
+  bytes,
+  bytesOf,
+  byteLengthOf,
+  flag,
+  integer,
+  type BytesLike,
+  options,
+  seconds,
+  writable,
+} from "../args.ts";
+import { type Batch, BLOCKED, CORE, hold, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -37,6 +49,7 @@ import {
 } from "../families/index.ts";
 import { type AncillaryData, list, readControl, type ReceivedAncillaryData } from "../message.ts";
 import { FAILED, READABLE, URGENT, WRITABLE } from "../native.ts";
+import type { MessageBatch } from "../packets/batch.ts";
 import { hostName, lookUp } from "../resolve.ts";
 import { sendingFile, type SendableFile } from "../sendfile.ts";
 import { adopt, type KeepaliveValues, Socket as CoreSocket } from "../socket.ts";
@@ -157,6 +170,11 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     coreOf = (sock) => sock.#core;
     waitOn = (sock, wanted, syscall, signal, attempt) =>
       sock.#waits.run(wanted, { attempt, self: null, args: [], syscall, timeout: sock.#timeout, signal });
+  }
+
+  /** @internal */
+  get [CORE](): CoreSocket {
+    return this.#core;
   }
 
   /** The address family, `AF_*`. */
@@ -379,6 +397,33 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     const signal = takeSignal(args, 1);
     args[0] = list(args[0], "buffers", "ArrayBufferViews");
     return this.#waitBy(READABLE, "recvmsgInto", args, signal, 2, Socket.#recvmsgInto) as never;
+  }
+
+  /**
+   * Receives as many messages as there are; waits for the first only. See the root's `Socket.recvBatch` and recvmmsg(2).
+   *
+   * @param batch - A `MessageBatch` of `berkeley-sockets/packets`; no other call can have it before the promise is settled.
+   * @param flags - `MSG_*`.
+   * @returns How many messages there are in the batch now.
+   */
+  recvBatch(batch: MessageBatch<Name>, options?: WaitOptions): Promise<number>;
+  recvBatch(batch: MessageBatch<Name>, flags: number, options?: WaitOptions): Promise<number>;
+  recvBatch(...args: unknown[]): Promise<number> {
+    return this.#waitWithBatch(READABLE, "recvmmsg", args, Socket.#recvBatch);
+  }
+
+  /**
+   * Sends the messages of a batch, until all are sent. See the root's `Socket.sendBatch` and sendmmsg(2). After a timeout or
+   * an abort `batch.sent` tells how many were sent.
+   *
+   * @param batch - A `MessageBatch` of `berkeley-sockets/packets`; no other call can have it before the promise is settled.
+   * @param flags - `MSG_*`.
+   * @returns How many messages the system took; less than all where an error ended it, which the next call throws.
+   */
+  sendBatch(batch: MessageBatch<Name>, options?: WaitOptions): Promise<number>;
+  sendBatch(batch: MessageBatch<Name>, flags: number, options?: WaitOptions): Promise<number>;
+  sendBatch(...args: unknown[]): Promise<number> {
+    return this.#waitWithBatch(WRITABLE, "sendmmsg", args, Socket.#sendBatch);
   }
 
   /**
@@ -886,13 +931,9 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     attempt: Attempt<AnySocket, unknown>,
     address?: unknown,
   ): Promise<unknown> {
-    let timeout = this.#timeout;
-    const bits = flags >= 0 ? args[flags] : undefined;
-    if (typeof bits === "number") {
-      if (bits & (MSG_DONTWAIT ?? 0)) timeout = 0;
-      if (wanted === READABLE && bits & MSG_OOB) wanted = URGENT;
-      else if (wanted === READABLE && bits & (MSG_ERRQUEUE ?? 0)) wanted = FAILED;
-    }
+    const given = flags >= 0 ? args[flags] : undefined;
+    const timeout = typeof given === "number" && given & (MSG_DONTWAIT ?? 0) ? 0 : this.#timeout;
+    if (typeof given === "number") wanted = wantedBy(given, wanted);
     if (this.#waits.hasWaiting(wanted)) {
       // It will not be tried soon; whether its arguments are right shows at once, on a socket that is closed.
       const core = this.#core;
@@ -911,6 +952,26 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
       timeout,
       signal,
     });
+  }
+
+  /** A call that has a batch to itself until it has ended: its arguments are the batch, flags, and how to wait. */
+  async #waitWithBatch(
+    wanted: Wanted,
+    syscall: string,
+    args: unknown[],
+    attempt: Attempt<AnySocket, unknown>,
+  ): Promise<number> {
+    const signal = takeSignal(args, 1);
+    const flags = args.length < 2 ? 0 : bits(args[1], "flags");
+    const timeout = flags & (MSG_DONTWAIT ?? 0) ? 0 : this.#timeout;
+    const batch = hold(args[0]);
+    try {
+      const given = [batch, flags, timeout, 0];
+      const wait = { attempt, self: this, args: given, syscall, timeout, signal };
+      return (await this.#waits.run(wantedBy(flags, wanted), wait)) as number;
+    } finally {
+      batch[RELEASE]();
+    }
   }
 
   // The attempts. What `lines` left comes first.
@@ -970,6 +1031,20 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   static #sendmsgAfalg(sock: AnySocket, args: unknown[]): unknown {
     return quietly(sock.#core.sendmsgAfalg as AnyMethod, sock.#core, args);
+  }
+
+  static #recvBatch(sock: AnySocket, args: unknown[]): unknown {
+    const [batch, flags] = args as [Batch, number];
+    return quietly(batch[RECEIVE], batch, [sock.#core, flags, 0]);
+  }
+
+  static #sendBatch(sock: AnySocket, args: unknown[]): unknown {
+    const [batch, flags, timeout, before] = args as [Batch, number, number | null, number];
+    const n = quietly(batch[SEND], batch, [sock.#core, flags, 0, before]);
+    const sent = n === WOULD_BLOCK ? before : before + n;
+    args[3] = sent;
+    const waits = n === WOULD_BLOCK || batch[BLOCKED];
+    return waits && (sent === 0 || timeout !== 0) ? WOULD_BLOCK : sent;
   }
 
   /** An address whose host is a name, by number: resolved as the root does, but without blocking. */
@@ -1037,6 +1112,13 @@ const syscalls: Partial<Record<string, string>> = {
   recvmsgInto: "recvmsg",
   sendmsgAfalg: "sendmsg",
 };
+
+/** What a call with such flags waits for. */
+function wantedBy(flags: number, wanted: Wanted): Wanted {
+  if (wanted !== READABLE) return wanted;
+  if (flags & MSG_OOB) return URGENT;
+  return flags & (MSG_ERRQUEUE ?? 0) ? FAILED : READABLE;
+}
 
 /** Takes the options of a wait off the end of the arguments, which has `least` before it at least. */
 export function takeSignal(args: unknown[], least: number): AbortSignal | undefined {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import * as net from "../../src/index.ts";
 import { AF_INET, SOCK_DGRAM, SOCK_STREAM, Socket, SOL_SOCKET } from "../../src/index.ts";
+import { MessageBatch } from "../../src/packets.ts";
 import {
   codeOf,
   descriptors,
@@ -46,6 +47,7 @@ const calls: Record<string, Call[]> = {
   ],
   listen: [(sock) => sock.listen(), (sock) => sock.listen(1)],
   recv: [(sock) => sock.recv(10), (sock) => sock.recv(0), (sock) => sock.recv(2 ** 31 - 1)],
+  recvBatch: [(sock) => sock.recvBatch(new MessageBatch(sock))],
   recvInto: [(sock) => sock.recvInto(new Uint8Array(9)), (sock) => sock.recvInto(new Uint8Array(0))],
   recvfrom: [(sock) => sock.recvfrom(10), (sock) => sock.recvfrom(0)],
   recvfromInto: [(sock) => sock.recvfromInto(new Uint8Array(9)), (sock) => sock.recvfromInto(new Uint8Array(0))],
@@ -56,6 +58,14 @@ const calls: Record<string, Call[]> = {
     (sock) => sock.recvmsgInto([new Uint8Array(9), new Uint8Array(9)], 100),
   ],
   send: [(sock) => sock.send("x"), (sock) => sock.send("")],
+  sendBatch: [
+    (sock) => sock.sendBatch(new MessageBatch(sock)),
+    (sock) => {
+      const batch = new MessageBatch(sock);
+      batch.push("x", to);
+      sock.sendBatch(batch);
+    },
+  ],
   sendall: [(sock) => sock.sendall("x"), (sock) => sock.sendall("")],
   sendfile: [(sock) => sock.sendfile(folder.file("data")), (sock) => sock.sendfile("/dev/null")],
   sendmsg: [(sock) => sock.sendmsg(["x"]), (sock) => sock.sendmsg([]), (sock) => sock.sendmsg(["x", "y"], [], 0, to)],

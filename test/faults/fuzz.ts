@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as net from "../../src/index.ts";
 import { OSError, Socket } from "../../src/index.ts";
+import { MessageBatch } from "../../src/packets.ts";
 import { descriptors, hasUnixDatagrams, isWindows, removeFolder } from "../help.ts";
 import { closeAll, Hostile, substitutes } from "./values.ts";
 
@@ -152,6 +153,25 @@ function option(): [number, number] {
 /** A duplicate of a socket's descriptor, for calls that close it. */
 const spare = () => net.dup(oneOf(pool).fileno());
 
+/** Batches for sockets of several families, which calls use by turns. */
+let batches: MessageBatch[] = [];
+
+function batch(): MessageBatch {
+  if (batches.length === 0 || chance(0.1)) {
+    const options = { capacity: 1 + below(20), size: 1 + below(2000), ancbufsize: oneOf([0, 24, 200]) };
+    batches = [...batches.slice(-5), new MessageBatch(oneOf(pool), options)];
+  }
+  const one = oneOf(batches);
+  for (let i = below(3); i > 0; i--)
+    attempt("push", () => void one.push(data() as never, oneOf([null, address()]) as never, ancdata() as never));
+  attempt("read", () => {
+    const i = below(one.length + 1);
+    for (const read of ["data", "address", "timestamp", "segments", "flags"] as const) one[read](i);
+  });
+  attempt("change", () => oneOf([() => one.clear(), () => one.skip(), () => one.setAddress(address() as never)])());
+  return one;
+}
+
 type Args = () => unknown[];
 /** The methods, and what to call them with. Those that would wait, or change the descriptor behind its back, are tame. */
 const methods: Record<string, Args> = {
@@ -173,12 +193,14 @@ const methods: Record<string, Args> = {
   listen: () => (chance(0.5) ? [] : [number()]),
   makefile: () => [oneOf(["r", "w", "rw", "rb", "wb", "rwb"]), oneOf([-1, 0, 1, 100, 8192])],
   recv: () => [length(), flags()],
+  recvBatch: () => [batch(), flags()],
   recvInto: () => [view(), oneOf([0, 0, 1, 5, 100]), flags()],
   recvfrom: () => [length(), flags()],
   recvfromInto: () => [view(), oneOf([0, 0, 1, 5, 100]), flags()],
   recvmsg: () => [length(), oneOf([0, below(80), length()]), flags()],
   recvmsgInto: () => [several(view), oneOf([0, below(80), length()]), flags()],
   send: () => [data(), flags()],
+  sendBatch: () => [batch(), flags()],
   sendall: () => [data(), flags()],
   sendfile: () => [oneOf([file, Bun.file(file), folder, "/dev/null"]), length(), oneOf([null, 1, 100, 2 ** 31])],
   sendmsg: () => [several(data), ancdata(), flags(), oneOf([null, address()])],
@@ -359,6 +381,7 @@ for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
   if (chance(0.01)) await Bun.sleep(0); // finalisers run, of sockets that were closed: there shall be no others
 }
 
+batches = [];
 for (const made of files) attempt("file.close", () => made.close());
 closeAll(pool);
 pool = [];

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import * as net from "../../src/promises.ts";
 import * as root from "../../src/index.ts";
+import { MessageBatch } from "../../src/packets.ts";
 import { descriptors, Folder, needs, Sockets } from "../help.ts";
 import {
   byName,
@@ -160,6 +161,8 @@ describe("wrong options", () => {
     recvfrom: (sock, options) => sock.recvfrom(1, 0, options),
     recvInto: (sock, options) => sock.recvInto(new Uint8Array(1), options),
     recvfromInto: (sock, options) => sock.recvfromInto(new Uint8Array(1), options),
+    recvBatch: (sock, options) => sock.recvBatch(new MessageBatch(sock), options),
+    sendBatch: (sock, options) => sock.sendBatch(new MessageBatch(sock), 0, options),
     recvmsg: (sock, options) => sock.recvmsg(1, 0, 0, options),
     recvmsgInto: (sock, options) => sock.recvmsgInto([], options),
     send: (sock, options) => sock.send("x", options),

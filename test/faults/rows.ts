@@ -2,6 +2,7 @@
 import { expect } from "bun:test";
 import * as net from "../../src/index.ts";
 import { AF_INET, AF_UNIX, OSError, SOCK_DGRAM, SOCK_STREAM, Socket, SOL_SOCKET } from "../../src/index.ts";
+import { MessageBatch } from "../../src/packets.ts";
 import { codeOf, hasUnixDatagrams, isWindows, type Sockets } from "../help.ts";
 import { Hostile } from "./values.ts";
 
@@ -361,6 +362,13 @@ export const methods: Record<string, Row> = {
     ],
     make: (sockets) => datagrams(sockets, () => [100, 0]),
   },
+  recvBatch: {
+    takes: [
+      ["batch", tuple],
+      ["flags", bits],
+    ],
+    make: (sockets) => datagrams(sockets, (a) => [new MessageBatch(a), 0]),
+  },
   recvInto: { takes: into, make: (sockets) => datagrams(sockets, () => [new Uint8Array(8), 8, 0]) },
   recvfrom: {
     takes: [
@@ -392,6 +400,18 @@ export const methods: Record<string, Row> = {
       ["flags", bits],
     ],
     make: (sockets) => datagrams(sockets, () => ["x", 0]),
+  },
+  sendBatch: {
+    takes: [
+      ["batch", tuple],
+      ["flags", bits],
+    ],
+    make: (sockets) =>
+      datagrams(sockets, (a) => {
+        const batch = new MessageBatch(a);
+        batch.push("x");
+        return [batch, 0];
+      }),
   },
   sendall: {
     takes: [

@@ -12,6 +12,7 @@
 #undef SOCK_NONBLOCK
 #undef MSG_CMSG_CLOEXEC
 #undef MSG_NOSIGNAL
+#undef MSG_WAITFORONE
 
 /* An option that Linux has for every socket and that changes nothing here stands for macOS's, so that a test sees it. */
 #define SO_NOSIGPIPE SO_NO_CHECK

@@ -178,7 +178,7 @@ test("the first program of the README runs", async () => {
 });
 
 test("the sample runs", async () => {
-  expect(await run([bun, "sample.ts"])).toBe("true true true true");
+  expect(await run([bun, "sample.ts"])).toBe("true true true true true");
 });
 
 test("in a Worker", async () => {

@@ -15,6 +15,8 @@ import {
   TimeoutError,
 } from "berkeley-sockets";
 import { ICMP_ECHO, RTM_GETLINK } from "berkeley-sockets/constants";
+import { MessageBatch, sendSegments, ZeroCopy } from "berkeley-sockets/packets";
+import * as promises from "berkeley-sockets/promises";
 
 const six = new Socket(AF_INET6, SOCK_DGRAM);
 six.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
@@ -25,6 +27,17 @@ six.sendto(new Uint8Array(3), own);
 const [data, from] = six.recvfrom(10);
 const bytes: Buffer = data;
 const sender: AddressOf<"AF_INET6"> = from;
+const batch = new MessageBatch(six, { capacity: 8 });
+batch.push("hello", ["::1", 9]);
+// @ts-expect-error A batch for an IPv6 socket does not take a path.
+const push = () => batch.push("hello", "/tmp/x");
+const ofBatch: AddressOf<"AF_INET6"> | null = batch.address(0);
+const later = (sock: promises.Socket<"AF_INET6">): [Promise<number>, Promise<number>, Promise<number>] => [
+  sock.sendBatch(batch),
+  sendSegments(sock, "data", 2, ["::1", 9]),
+  new ZeroCopy(sock).send("data"),
+];
+const segments: (sock: Socket) => number = (sock) => sendSegments(sock, "data", 2);
 six.close();
 
 // @ts-expect-error An IPv6 socket does not take a path.
@@ -50,6 +63,7 @@ function code(error: unknown): string | undefined {
 console.log(
   host === sender[0] && port > 0 && flowinfo + scopeId === 0 && bytes.length === 3 && received[0].toString() === "x",
   line === "" && name === "" && code(null) === undefined && typeof path === "function" && typeof option === "function",
+  [push, later, segments].every((each) => typeof each === "function") && ofBatch?.[1] === 9,
   RTM_GETLINK === undefined || RTM_GETLINK > 0,
   ICMP_ECHO === undefined || ICMP_ECHO === 8,
 );

@@ -1,5 +1,5 @@
 /** Each call: that it does at once what can be done at once, waits where it has to, and says what went wrong. */
-import { describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import * as root from "../../src/index.ts";
 import * as net from "../../src/promises.ts";
@@ -18,6 +18,7 @@ import {
   socketpair,
   SOL_SOCKET,
 } from "../../src/promises.ts";
+import { MessageBatch } from "../../src/packets.ts";
 import { Folder, hasUnixDatagrams, ignoring, isLinux, needs, passesDescriptors, Sockets } from "../help.ts";
 import { fill, rejected, rejection, take, tcp, turn } from "./help.ts";
 
@@ -26,6 +27,16 @@ const udp = () => {
   sock.bind(["127.0.0.1", 0]);
   return sock;
 };
+
+/** After one that waited, calls are tried at once again, whatever ran before. */
+beforeEach(async () => {
+  using a = udp();
+  using b = udp();
+  const waits = a.recv(1);
+  await turn();
+  await b.sendto("x", a.getsockname());
+  await waits;
+});
 
 /** Whether a promise is settled when only promises had their turn. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
@@ -49,6 +60,11 @@ const receives: Record<string, (sock: Socket<"AF_INET">) => Promise<unknown>> = 
     return into.toString("utf8", 0, (await sock.recvfromInto(into))[0]);
   },
   recvmsg: async (sock) => String((await sock.recvmsg(100))[0]),
+  recvBatch: async (sock) => {
+    const batch = new MessageBatch(sock, { capacity: 1 });
+    await sock.recvBatch(batch);
+    return String(batch.data(0));
+  },
   recvmsgInto: async (sock) => {
     const [one, two] = [Buffer.alloc(2), Buffer.alloc(6)];
     const [n] = await sock.recvmsgInto(new Set([one, two]));

@@ -1,0 +1,59 @@
+/**
+ * Sends UDP packets as fast as the machine can, or at a rate, with a number in each, for udp-sink.ts to count.
+ *
+ *   bun examples/udp-flood.ts <host> <port> [bytes [seconds [packets a second]]]      1200 bytes, 5 seconds
+ *
+ * The packets go in pieces of 64, which Linux cuts from one message: only that many numbers are written for each call.
+ */
+import { AF_INET, OSError, SO_SNDBUF, SOCK_DGRAM, Socket, SOL_SOCKET } from "berkeley-sockets";
+import { sendSegments } from "berkeley-sockets/packets";
+
+const [host, port, bytesText = "1200", secondsText = "5", rateText = "Infinity"] = process.argv.slice(2);
+const [bytes, seconds, rate] = [bytesText, secondsText, rateText].map(Number) as [number, number, number];
+if (host === undefined || !(Number(port) > 0) || !(bytes >= 8 && bytes <= 65507) || !(seconds > 0) || !(rate > 0)) {
+  console.error("usage: bun udp-flood.ts <host> <port> [bytes, from 8 to 65507 [seconds [packets a second]]]");
+  process.exit(2);
+}
+
+const PIECE = Math.max(1, Math.min(64, Math.floor(65000 / bytes)));
+const data = new Uint8Array(PIECE * bytes);
+const view = new DataView(data.buffer);
+
+using sock = new Socket(AF_INET, SOCK_DGRAM);
+sock.setsockopt(SOL_SOCKET, SO_SNDBUF, 4 << 20);
+sock.connect([host, Number(port)]);
+
+let sent = 0;
+let refused = 0;
+const began = performance.now();
+let shown = { at: began, sent };
+const clock = (): number => (performance.now() - began) / 1000;
+
+function show(): void {
+  const now = performance.now();
+  const perSecond = (sent - shown.sent) / ((now - shown.at) / 1000);
+  const megabits = (perSecond * bytes * 8) / 1e6;
+  if (process.stderr.isTTY) {
+    process.stderr.write(`\r\x1b[K${perSecond.toFixed(0)} packets/s, ${megabits.toFixed(0)} Mbit/s`);
+  }
+  shown = { at: now, sent };
+}
+
+while (clock() < seconds) {
+  for (let i = 0; i < PIECE; i++) view.setBigUint64(i * bytes, BigInt(sent + i));
+  try {
+    sent += sendSegments(sock, data, bytes) / bytes;
+  } catch (error) {
+    // Nobody listens there (ICMP said so of an earlier packet), or the interface's queue is full.
+    if (!(error instanceof OSError) || !["ECONNREFUSED", "ENOBUFS"].includes(error.code)) throw error;
+    refused++;
+  }
+  if (performance.now() - shown.at > 500) show();
+  const ahead = sent / rate - clock();
+  if (ahead > 0.001) Bun.sleepSync(Math.min(ahead, seconds) * 1000);
+}
+
+const took = clock();
+if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+console.log(`${sent} packets of ${bytes} bytes in ${took.toFixed(2)} s, ${(sent / took).toFixed(0)} packets/s`);
+if (refused > 0) console.log(`${refused} calls were refused: nobody listens there, or the queue was full`);

@@ -1,0 +1,42 @@
+/**
+ * How a socket speaks with a batch of messages. The batches themselves are `berkeley-sockets/packets`, which a program that
+ * has none does not load: a socket knows these names alone.
+ */
+import { wrongType } from "./args.ts";
+import type { Socket } from "./socket.ts";
+
+/** Lets one call have the batch, until `RELEASE`. */
+export const HOLD: unique symbol = Symbol("hold");
+export const RELEASE: unique symbol = Symbol("release");
+export const RECEIVE: unique symbol = Symbol("receive");
+export const SEND: unique symbol = Symbol("send");
+/** Whether messages are left, and nothing but the want of room keeps them from being sent. */
+export const BLOCKED: unique symbol = Symbol("blocked");
+/** The root's socket that a socket by promises is made of. */
+export const CORE: unique symbol = Symbol("core");
+
+/** What `recvBatch` and `sendBatch` take. */
+export interface Batch {
+  /** @throws TypeError where another call has it. */
+  [HOLD](): void;
+  [RELEASE](): void;
+  /** Receives what is there, at most as many messages as fit; how many. */
+  [RECEIVE](sock: Socket, flags: number, timeout: number): number;
+  /**
+   * Sends what is left; how many messages.
+   *
+   * @param already - How many the same call has sent before: after some an error is kept for the next call.
+   */
+  [SEND](sock: Socket, flags: number, timeout: number, already: number): number;
+  readonly [BLOCKED]: boolean;
+}
+
+/** A batch that an argument is, for a call that has it from now on. */
+export function hold(value: unknown): Batch {
+  const batch = value as Batch | null | undefined;
+  if (typeof batch !== "object" || batch === null || typeof batch[HOLD] !== "function") {
+    throw wrongType("batch", "a MessageBatch", value);
+  }
+  batch[HOLD]();
+  return batch;
+}

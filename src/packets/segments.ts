@@ -1,0 +1,222 @@
+/**
+ * UDP segmentation: much data as datagrams of one size, cut by the kernel. See udp(7), UDP_SEGMENT.
+ */
+import { type BytesLike, bytes, bytesOf, integer, options as optionsOf, present, wrongValue } from "../args.ts";
+import { type Batch, BLOCKED, HOLD, RECEIVE, RELEASE, SEND } from "../batch.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  EAGAIN,
+  EBADF,
+  EINVAL,
+  EIO,
+  EMSGSIZE,
+  ENOPROTOOPT,
+  EOPNOTSUPP,
+  SOCK_DGRAM,
+  SocketKind,
+  UDP_SEGMENT,
+} from "../constants.ts";
+import { systemError } from "../errors.ts";
+import { outName } from "../families/family.ts";
+import { type AddressArgument, type FamilyName, familyOf } from "../families/index.ts";
+import { shim, TIMED_OUT } from "../native.ts";
+import type { WaitOptions } from "../promises/names.ts";
+import type { Socket as PromisesSocket } from "../promises/socket.ts";
+import { Socket } from "../socket.ts";
+import {
+  errorOf,
+  makeTable,
+  type MessageBatch,
+  putSegmentSize,
+  rootSocket,
+  SEGMENT_SPACE,
+  setMessage,
+  setName,
+  setRange,
+  setSize,
+} from "./batch.ts";
+
+/** The most data of a datagram: that of IPv6, without the header of UDP. */
+const SEGMENT_MAX = 65527;
+
+/** UDP_MAX_SEGMENTS: so many datagrams the kernel cuts from one message. */
+const SEGMENTS_MAX = 64;
+
+/** So much data a message to be cut may have: what 16 bits can say, without the headers of IPv6 and UDP. */
+const MESSAGE_MAX = 65487;
+
+/** How many messages a call has. */
+const MESSAGES = 256;
+
+const table = makeTable(MESSAGES, 0, SEGMENT_SPACE);
+
+/** What the kernel, or the path that the data would take, says where it does not cut. */
+const refusals = new Set([EIO, EINVAL, EOPNOTSUPP, ENOPROTOOPT, EMSGSIZE]);
+
+/** Data that a socket sends as it sends a batch. What it counts are bytes. */
+class Segments implements Batch {
+  readonly #data: Uint8Array;
+  readonly #length: number;
+  readonly #size: number;
+  readonly #name: Uint8Array;
+  readonly #address: unknown;
+  #sent = 0;
+  #isCut: boolean;
+  #failed = false;
+
+  constructor(data: Uint8Array, size: number, name: Uint8Array, address: unknown, isCut: boolean) {
+    this.#data = data;
+    this.#length = data.length;
+    this.#size = size;
+    this.#name = name;
+    this.#address = address;
+    this.#isCut = isCut;
+  }
+
+  [HOLD](): void {}
+
+  [RELEASE](): void {}
+
+  [RECEIVE](): number {
+    throw new TypeError("batch: there is nothing to receive into");
+  }
+
+  get [BLOCKED](): boolean {
+    return this.#sent < this.#length && !this.#failed;
+  }
+
+  [SEND](sock: Socket, flags: number, timeout: number, already: number): number {
+    const fd = sock.fileno();
+    if (fd < 0) throw systemError("sendmmsg", -EBADF);
+    const due = timeout > 0 ? performance.now() + timeout * 1000 : 0;
+    const before = this.#sent;
+    let left = timeout;
+    while (this.#sent < this.#length) {
+      const n = this.#sendSome(fd, flags, left);
+      const failure = n < 0 ? n : errorOf(table);
+      if (failure === 0) {
+        // Less than was to be sent, and no error: there was no time or no room for more.
+        if (!this.#tookAll(n)) break;
+      } else if (this.#isCut && refusals.has(-failure)) {
+        this.#isCut = false;
+      } else if (this.#sent === 0 && already === 0) {
+        throw systemError("sendmmsg", failure, this.#address);
+      } else {
+        this.#failed = failure !== -EAGAIN && failure !== TIMED_OUT;
+        break;
+      }
+      if (due > 0) left = Math.max((due - performance.now()) / 1000, 1e-9);
+    }
+    return this.#sent - before;
+  }
+
+  /** How many bytes a message has: as many whole segments as the kernel cuts, or one. */
+  get #stride(): number {
+    if (!this.#isCut) return this.#size;
+    const most = Math.floor(MESSAGE_MAX / this.#size);
+    return Math.max(1, Math.min(SEGMENTS_MAX, most)) * this.#size;
+  }
+
+  /** How many messages the last call had, and where it began. */
+  #messages = 0;
+
+  #tookAll(sent: number): boolean {
+    return sent === this.#messages;
+  }
+
+  /** One call: how many messages were sent, or what went wrong. */
+  #sendSome(fd: number, flags: number, timeout: number): number {
+    present(this.#data, "data");
+    const rest = this.#sent === 0 ? this.#data : this.#data.subarray(this.#sent);
+    const stride = this.#stride;
+    const count = Math.min(Math.ceil(rest.length / stride), MESSAGES);
+    setSize(table, stride);
+    outName.set(this.#name);
+    for (let i = 0; i < count; i++) {
+      const length = Math.min(stride, rest.length - i * stride);
+      const at = table.controls + i * SEGMENT_SPACE;
+      setMessage(table, i, length, length > this.#size ? putSegmentSize(table.view, at, this.#size) : 0);
+      setName(table, i, this.#name.length);
+    }
+    setRange(table, 0, count);
+    this.#messages = count;
+    const n = shim.bs_send_batch(fd, table.words, table.words, rest, rest, flags, timeout);
+    if (n > 0) this.#sent = Math.min(this.#length, this.#sent + n * stride);
+    return n;
+  }
+}
+
+/**
+ * Sends data as datagrams of one size, the last of what is left. Linux cuts up to 64 of them from one message (`UDP_SEGMENT`),
+ * which costs little more than one; where the kernel or the path of the data does not, and on other platforms, the same
+ * datagrams are sent by sendmmsg(2).
+ *
+ * @param sock - A socket of datagrams, of the root (it blocks, as long as its timeout says) or of the promises.
+ * @param data - Bytes, as many as you like; of a socket by promises they must not change before the promise is settled.
+ * @param segmentSize - How many bytes each datagram has. It should fit the path's MTU: 1472 for IPv4 on Ethernet, 1452 for
+ *   IPv6.
+ * @param address - Where to; left out or `null` on a connected socket. A host's name is resolved here, and blocks: give a
+ *   number.
+ * @param options - `signal`, of a socket by promises.
+ * @returns How many bytes were sent: all of them, or whole datagrams up to where an error or the timeout ended it.
+ * @throws OSError, where nothing was sent: EMSGSIZE, ECONNREFUSED of an earlier datagram; BlockingIOError, TimeoutError.
+ *
+ * @example
+ * ```ts
+ * import { AF_INET, SOCK_DGRAM, Socket } from "berkeley-sockets";
+ * import { sendSegments } from "berkeley-sockets/packets";
+ * using a = new Socket(AF_INET, SOCK_DGRAM);
+ * using b = new Socket(AF_INET, SOCK_DGRAM);
+ * b.bind(["127.0.0.1", 0]);
+ * console.log(sendSegments(a, new Uint8Array(3000), 1400, b.getsockname())); // 3000
+ * console.log(b.recv(2000).length, b.recv(2000).length, b.recv(2000).length); // 1400 1400 200
+ * ```
+ */
+export function sendSegments<Name extends FamilyName>(
+  sock: Socket<Name>,
+  data: BytesLike,
+  segmentSize: number,
+  address?: AddressArgument<Name> | null,
+): number;
+export function sendSegments<Name extends FamilyName>(
+  sock: PromisesSocket<Name, unknown>,
+  data: BytesLike,
+  segmentSize: number,
+  address?: AddressArgument<Name> | null,
+  options?: WaitOptions,
+): Promise<number>;
+export function sendSegments(
+  sock: unknown,
+  data: unknown,
+  segmentSize: unknown,
+  address?: unknown,
+  options?: WaitOptions,
+): number | Promise<number> {
+  const core = rootSocket(sock);
+  if (core === sock) {
+    return Socket.prototype.sendBatch.call(core, segments(core, data, segmentSize, address));
+  }
+  return (async () => {
+    optionsOf(options, "options", ["signal"]);
+    const all = segments(core, data, segmentSize, address);
+    return (sock as PromisesSocket).sendBatch(all, options ?? {});
+  })();
+}
+
+function segments(sock: Socket, data: unknown, segmentSize: unknown, address: unknown): MessageBatch {
+  const size = integer(segmentSize, "segmentSize", 1, SEGMENT_MAX);
+  if (sock.type !== SOCK_DGRAM) {
+    throw wrongValue("sock", "a socket of datagrams", SocketKind[sock.type] ?? `type ${sock.type}`);
+  }
+  const view = bytes(data, "data");
+  let length = 0;
+  if (address !== undefined && address !== null) {
+    length = familyOf(sock.family).encode(address, "sendmmsg", sock.proto, sock.fileno());
+  }
+  const name = outName.slice(0, length);
+  present(view, "data"); // a getter of the address may have taken its memory
+  const isInternet = sock.family === AF_INET || sock.family === AF_INET6;
+  const isCut = isInternet && UDP_SEGMENT !== undefined;
+  return new Segments(bytesOf(view), size, name, address ?? undefined, isCut) as unknown as MessageBatch;
+}

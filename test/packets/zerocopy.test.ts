@@ -1,0 +1,171 @@
+/** Sends without a copy: what is held, and when it is let go. */
+import { describe, expect, test } from "bun:test";
+import {
+  AF_INET,
+  MSG_WAITALL,
+  SO_RCVBUF,
+  SO_SNDBUF,
+  SO_ZEROCOPY,
+  SOCK_DGRAM,
+  Socket,
+  SOL_SOCKET,
+} from "../../src/index.ts";
+import { ZeroCopy } from "../../src/packets.ts";
+import * as promises from "../../src/promises.ts";
+import { codeOf, expectTimeout, isLinux, needs, slowness, Sockets, worksInEmulator } from "../help.ts";
+import { lacking, Network } from "../networks.ts";
+import { rejected, rejection } from "../promises/help.ts";
+
+const has =
+  isLinux &&
+  worksInEmulator(() => {
+    using sock = new Socket(AF_INET, SOCK_DGRAM);
+    sock.setsockopt(SOL_SOCKET, SO_ZEROCOPY, 1);
+  });
+const zerocopy = needs("SO_ZEROCOPY", has);
+
+const data = (length: number): Uint8Array => new Uint8Array(length).map((_, i) => i % 251);
+
+zerocopy("a datagram arrives as it is, and on this machine the kernel says that it copied", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  const zero = new ZeroCopy(a);
+  expect([zero.isActive, zero.pending]).toEqual([true, 0]);
+  const sent = data(40_000);
+  expect(zero.send(sent, b.getsockname())).toBe(40_000);
+  expect(zero.pending).toBe(1);
+  expect(b.recv(65536).equals(sent)).toBe(true);
+  zero.wait();
+  expect([zero.isActive, zero.pending]).toEqual([false, 0]);
+  // From here on by plain calls.
+  expect(zero.send(sent, b.getsockname())).toBe(40_000);
+  expect(zero.pending).toBe(0);
+  expect(b.recv(65536).equals(sent)).toBe(true);
+});
+
+zerocopy("little is copied at once", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  a.connect(b.getsockname());
+  const zero = new ZeroCopy(a);
+  for (const little of ["text", new Uint8Array(32_767), new Uint8Array(0)]) zero.send(little);
+  expect([zero.pending, zero.isActive]).toEqual([0, true]);
+  expect(b.recv(100).toString()).toBe("text");
+});
+
+zerocopy("TCP: all arrives, and nothing is held once it has", () => {
+  using own = new Sockets();
+  const [a, b] = own.tcp();
+  a.setsockopt(SOL_SOCKET, SO_SNDBUF, 1 << 20);
+  b.setsockopt(SOL_SOCKET, SO_RCVBUF, 1 << 20);
+  const zero = new ZeroCopy(a);
+  const whole = data(200_000);
+  let sent = 0;
+  while (sent < whole.length) sent += zero.send(whole.subarray(sent, sent + 50_000));
+  expect(zero.pending).toBeGreaterThan(0);
+  expect(b.recv(whole.length, MSG_WAITALL).equals(whole)).toBe(true);
+  zero.wait();
+  expect(zero.pending).toBe(0);
+});
+
+zerocopy("waiting ends by the socket's timeout, and tells what it waits for", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  const zero = new ZeroCopy(a);
+  zero.send(data(40_000), b.getsockname());
+  // Nobody receives it: the kernel has the data still, unless it has copied it at once.
+  if (zero.reap() === 0) return expect(zero.isActive).toBe(false);
+  a.settimeout(0.05);
+  expectTimeout(0.05, () => zero.wait());
+  a.setblocking(false);
+  expect(codeOf(() => zero.wait())).toBe("EAGAIN");
+  expect(zero.pending).toBe(1);
+  b.recv(65536);
+  a.setblocking(true);
+  zero.wait();
+  expect(zero.pending).toBe(0);
+});
+
+zerocopy("by promises, with several who wait", async () => {
+  using own = new Sockets();
+  const b = own.udp();
+  using a = new promises.Socket(AF_INET, SOCK_DGRAM);
+  await a.connect(b.getsockname());
+  const zero = new ZeroCopy(a);
+  const sends = [zero.send(data(35_000)), zero.send(data(40_000)), zero.send("little")];
+  expect(await Promise.all(sends)).toEqual([35_000, 40_000, 6]);
+  const waits = [zero.wait(), zero.wait(), zero.wait({ signal: AbortSignal.abort() })];
+  void waits[2]!.catch(() => {});
+  for (const length of [35_000, 40_000]) expect(b.recv(65536).equals(data(length))).toBe(true);
+  await Promise.all(waits.slice(0, 2));
+  expect(zero.pending).toBe(0);
+  await zero.wait();
+});
+
+/** A link behind which nobody receives: the kernel has no reason to copy. */
+needs(lacking || "SO_ZEROCOPY", lacking === "" && has)("on a link the kernel does not copy", async () => {
+  using net = new Network();
+  net.ip("link add near type veth peer name far");
+  net.ip("link add nowhere type bridge");
+  net.ip("link set far master nowhere");
+  for (const name of ["near", "far"]) net.ip(`link set ${name} mtu 65000`); // what is sent in fragments is copied
+  for (const name of ["near", "far", "nowhere"]) net.ip(`link set ${name} up`);
+  net.ip("addr add 10.9.0.1/24 dev near");
+  net.ip("neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev near");
+  using own = new Sockets();
+  const a = own.add(net.inside(() => new Socket(AF_INET, SOCK_DGRAM)));
+  a.settimeout(5 * slowness);
+  a.connect(["10.9.0.2", 9]);
+  const zero = new ZeroCopy(a);
+  for (let i = 0; i < 500; i++) {
+    expect(zero.send(data(33_000))).toBe(33_000);
+    expect(zero.pending).toBeLessThanOrEqual(64);
+  }
+  zero.wait();
+  expect([zero.pending, zero.isActive]).toEqual([0, true]);
+
+  using p = net.inside(() => new promises.Socket(AF_INET, SOCK_DGRAM));
+  await p.connect(["10.9.0.2", 9]);
+  const later = new ZeroCopy(p);
+  for (let i = 0; i < 100; i++) expect(await later.send(data(33_000))).toBe(33_000);
+  await later.wait();
+  expect([later.pending, later.isActive]).toEqual([0, true]);
+});
+
+describe("bad input", () => {
+  zerocopy("sockets that are none, or cannot; data that is none; closed sockets", async () => {
+    using own = new Sockets();
+    expect(() => new ZeroCopy({} as never)).toThrow(/^sock: /);
+    expect(codeOf(() => new ZeroCopy(own.pair()[0]))).toBe("EOPNOTSUPP");
+    const a = own.udp();
+    const zero = new ZeroCopy(a);
+    expect(() => zero.send(1 as never)).toThrow(/^data: /);
+    expect(() => zero.send(data(33_000), ["127.0.0.1"] as never)).toThrow(/^address: /);
+    expect(zero.pending).toBe(0);
+    using p = new promises.Socket(AF_INET, SOCK_DGRAM);
+    const later = new ZeroCopy(p);
+    expect(await rejection(later.send(1 as never))).toBe("TypeError");
+    expect(await rejection(later.send("x", null, { signal: 1 as never }))).toBe("TypeError");
+    expect(await rejection(later.wait({ signal: 1 as never }))).toBe("TypeError");
+    expect(await rejection(later.wait({ sginal: 1 } as never))).toBe("TypeError");
+    a.close();
+    p.close();
+    expect(codeOf(() => zero.send("x"))).toBe("EBADF");
+    expect(await rejected(later.send(data(33_000)))).toBe("EBADF");
+  });
+
+  needs("platform without SO_ZEROCOPY", SO_ZEROCOPY === undefined)("is refused where there is no such option", () => {
+    using own = new Sockets();
+    expect(() => new ZeroCopy(own.udp())).toThrow("ZeroCopy: ");
+  });
+});
+
+test("a class for both kinds of sockets, by its types", () => {
+  const types = (root: ZeroCopy<Socket<"AF_INET">>, later: ZeroCopy<promises.Socket<"AF_INET">>) => {
+    root.send("x", ["127.0.0.1", 1]) satisfies number;
+    later.send("x", ["127.0.0.1", 1]) satisfies Promise<number>;
+    // @ts-expect-error an address of another family
+    root.send("x", "/path");
+  };
+  expect(types).toBeFunction();
+});
