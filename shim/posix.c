@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -671,6 +672,55 @@ int32_t bs_cmsg_len(int32_t length) { return (int32_t)CMSG_LEN((size_t)length); 
 
 int32_t bs_cmsg_space(int32_t length) { return (int32_t)CMSG_SPACE((size_t)length); }
 
+/* ---- Memory that the kernel has too ---- */
+
+struct mapping {
+  void *memory;
+  size_t length;
+  int views; /* of JavaScript's */
+};
+
+/* The engine frees a view, on whatever thread it likes. */
+static void view_gone(void *memory, void *mapping) {
+  (void)memory;
+  struct mapping *m = mapping;
+  if (__atomic_sub_fetch(&m->views, 1, __ATOMIC_ACQ_REL) > 0) return;
+  munmap(m->memory, m->length);
+  free(m);
+}
+
+int32_t bs_map(int32_t fd, double offset, double length, uint64_t *out) {
+  struct mapping *m = calloc(1, sizeof *m);
+  if (!m) return -ENOMEM;
+  m->length = (size_t)length;
+  m->views = 1;
+  m->memory = mmap(NULL, m->length, PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANON : MAP_SHARED, fd,
+                   (off_t)offset);
+  if (m->memory == MAP_FAILED) {
+    int error = errno;
+    free(m);
+    return -error;
+  }
+  out[0] = (uint64_t)(uintptr_t)m;
+  out[1] = (uint64_t)(uintptr_t)m->memory;
+  out[2] = (uint64_t)(uintptr_t)view_gone;
+  return 0;
+}
+
+int32_t bs_map_view(void *mapping) {
+  struct mapping *m = mapping;
+  return __atomic_add_fetch(&m->views, 1, __ATOMIC_RELAXED);
+}
+
+int32_t bs_bpf(int32_t command, void *attribute, uint64_t length) {
+#if defined(__linux__)
+  return result((int)syscall(SYS_bpf, command, attribute, (unsigned)clamp(length)));
+#else
+  (void)command, (void)attribute, (void)length;
+  return -ENOSYS;
+#endif
+}
+
 /* ---- Names ---- */
 
 /* The reason that a resolver left in errno; some leave none, and a failure shall not look like a success. */
@@ -850,6 +900,26 @@ int32_t bs_inet_aton(const char *text, void *address) {
   if (!inet_aton(text, &a)) return 0;
   memcpy(address, &a, sizeof a);
   return 1;
+}
+
+/* ---- Waiting ---- */
+
+int32_t bs_poll(int32_t fd, int32_t events, double timeout) {
+  struct pollfd p = {.fd = fd};
+  p.events = (short)((events & BS_READABLE ? POLLIN : 0) | (events & BS_WRITABLE ? POLLOUT : 0) |
+                     (events & BS_URGENT ? POLLPRI : 0));
+  int64_t due = timeout > 0 ? due_after(timeout) : 0;
+  for (;;) {
+    int64_t now = timeout > 0 ? now_ns() : 0;
+    int ms = timeout < 0 ? -1 : due > now ? ms_until(due, now) : 0;
+    int n = poll(&p, 1, ms);
+    if (n < 0 && errno != EINTR) return -errno;
+    if (n == 0 && ms == 0) return BS_TIMED_OUT;
+    if (n <= 0) continue;
+    if (p.revents & POLLNVAL) return -EBADF;
+    return (p.revents & POLLIN ? BS_READABLE : 0) | (p.revents & POLLOUT ? BS_WRITABLE : 0) |
+           (p.revents & POLLPRI ? BS_URGENT : 0) | (p.revents & (POLLERR | POLLHUP) ? BS_FAILED : 0);
+  }
 }
 
 #include "poller.h"

@@ -3,7 +3,7 @@
  *
  * A function is one system call (or one call of the C library's resolver) with its EINTR retry and its deadline.
  * It decides nothing and keeps nothing: all memory is the caller's, passed at every call. Only a poller has a thread and
- * memory of its own.
+ * memory of its own, and a mapping memory of the kernel's.
  *
  * Every platform's library has every function; what its system lacks fails with ENOSYS (Windows: WSAEOPNOTSUPP).
  *
@@ -174,6 +174,17 @@ BS_EXPORT int32_t bs_cmsg_space(int32_t length);
 /* clock_gettime(2) of Linux: seconds and nanoseconds. */
 BS_EXPORT int32_t bs_clock_gettime(int32_t clock, int64_t *time);
 
+/* ---- Memory that the kernel has too ---- */
+
+/* mmap(2) of a descriptor, shared, to be read and written; of fresh memory where fd is negative. out: the mapping, its
+ * first byte, and the function (of the memory and the mapping) to call when a view of it is gone. It has one view at
+ * first; with its last view it is unmapped. */
+BS_EXPORT int32_t bs_map(int32_t fd, double offset, double length, uint64_t *out);
+/* A further view of a mapping that has one. */
+BS_EXPORT int32_t bs_map_view(void *mapping);
+/* bpf(2) of Linux, with an attribute of `length` bytes, which has what pointers the command wants. */
+BS_EXPORT int32_t bs_bpf(int32_t command, void *attribute, uint64_t length);
+
 /* ---- Names. *failure gets the resolver's own number (EAI_* or h_errno), 0 where there is none. ---- */
 
 /* Records: family, type, protocol, name length, canonical name length, name, canonical name, padded to four bytes. */
@@ -203,9 +214,16 @@ BS_EXPORT int32_t bs_inet_pton(int32_t version, const char *text, void *address)
 BS_EXPORT int32_t bs_inet_ntop(int32_t version, const void *address, void *out, uint64_t length);
 BS_EXPORT int32_t bs_inet_aton(const char *text, void *address);
 
-/* ---- Waiting beside the JavaScript thread ---- */
+/* ---- Waiting ---- */
 
 enum { BS_READABLE = 1, BS_WRITABLE = 2, BS_URGENT = 4, BS_FAILED = 8 };
+
+/* poll(2) of one descriptor: which of the events came, BS_FAILED unasked. A negative timeout waits as long as it takes,
+ * whatever mode the descriptor has; 0 only asks. */
+BS_EXPORT int32_t bs_poll(int32_t fd, int32_t events, double timeout);
+
+/* ---- Waiting beside the JavaScript thread ---- */
+
 enum { BS_GETADDRINFO, BS_GETNAMEINFO, BS_GETHOSTBYNAME, BS_GETHOSTBYADDR };
 
 /* What became ready: the id that was armed or asked with, and BS_READABLE and so on. */

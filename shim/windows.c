@@ -736,6 +736,28 @@ int32_t bs_cmsg_len(int32_t length) { return (int32_t)WSA_CMSG_LEN((size_t)lengt
 
 int32_t bs_cmsg_space(int32_t length) { return (int32_t)WSA_CMSG_SPACE((size_t)length); }
 
+/* ---- What only packet rings and XDP want, on Linux ---- */
+
+int32_t bs_map(int32_t fd, double offset, double length, uint64_t *out) {
+  (void)fd, (void)offset, (void)length, (void)out;
+  return -WSAEOPNOTSUPP;
+}
+
+int32_t bs_map_view(void *mapping) {
+  (void)mapping;
+  return -WSAEOPNOTSUPP;
+}
+
+int32_t bs_bpf(int32_t command, void *attribute, uint64_t length) {
+  (void)command, (void)attribute, (void)length;
+  return -WSAEOPNOTSUPP;
+}
+
+int32_t bs_poll(int32_t fd, int32_t events, double timeout) {
+  (void)fd, (void)events, (void)timeout;
+  return -WSAEOPNOTSUPP;
+}
+
 /* ---- Text: UTF-8 outside, UTF-16 inside ---- */
 
 /* 0 where it does not fit. */

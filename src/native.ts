@@ -90,6 +90,10 @@ const functions = {
   bs_cmsg_len: { args: ["i32"], returns: "i32" },
   bs_cmsg_space: { args: ["i32"], returns: "i32" },
 
+  bs_map: { args: ["i32", "f64", "f64", "buffer"], returns: "i32" },
+  bs_map_view: { args: ["ptr"], returns: "i32" },
+  bs_bpf: { args: ["i32", "buffer", "buffer_length"], returns: "i32" },
+
   bs_getaddrinfo: {
     args: ["cstring", "cstring", "i32", "i32", "i32", "i32", "buffer", "buffer_length", "buffer"],
     returns: "i32",
@@ -108,6 +112,8 @@ const functions = {
   bs_inet_pton: { args: ["i32", "cstring", "buffer"], returns: "i32" },
   bs_inet_ntop: { args: ["i32", "buffer", "buffer", "buffer_length"], returns: "i32" },
   bs_inet_aton: { args: ["cstring", "buffer"], returns: "i32" },
+
+  bs_poll: { args: ["i32", "i32", "f64"], returns: "i32" },
 
   bs_poller_open: { args: ["ptr", "buffer"], returns: "i32" },
   bs_poller_arm: { args: ["ptr", "i32", "i32", "u32", "i32"], returns: "i32" },
@@ -202,6 +208,36 @@ export interface Poller {
 
 /** With the function to call, of the memory and a pointer, when it is no longer in use; the types leave these out. */
 const viewOf = toArrayBuffer as (memory: Pointer, at: number, size: number, of: Pointer, gone: Pointer) => ArrayBuffer;
+
+/** Memory that the kernel has too. It stays mapped until each view of it is gone: detached, or collected. */
+export interface Mapping {
+  /** The first byte's address: it stays where it is. */
+  readonly address: number;
+  /** All of it. */
+  readonly whole: ArrayBuffer;
+  /** A further view, of `size` bytes from `at` on. */
+  part(at: number, size: number): ArrayBuffer;
+}
+
+/**
+ * Maps memory; see bs_map.
+ *
+ * @returns The mapping, or `-errno`.
+ */
+export function mapMemory(fd: number, offset: number, length: number): Mapping | number {
+  const out = new BigUint64Array(3);
+  const r = shim.bs_map(fd, offset, length, out);
+  if (r < 0) return r;
+  const [mapping, memory, gone] = Array.from(out, Number) as [Pointer, Pointer, Pointer];
+  return {
+    address: memory as number,
+    whole: viewOf(memory, 0, length, mapping, gone),
+    part(at, size) {
+      shim.bs_map_view(mapping);
+      return viewOf(memory, at, size, mapping, gone);
+    },
+  };
+}
 
 /** What must live as long as this thread of JavaScript: the engine frees the list first, which ends the waiting thread. */
 const alive: unknown[] = [];

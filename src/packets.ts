@@ -1,6 +1,6 @@
 /**
  * Packets by the million: batches of messages for one call of the system, datagrams that the kernel cuts and coalesces, sends
- * without a copy, and what says when packets leave and who gets them.
+ * without a copy, what says when packets leave and who gets them, and rings of frames in memory that the kernel has too.
  *
  * @module
  */
@@ -14,5 +14,17 @@ export {
   sock_txtime,
   type SockTxtime,
 } from "./packets/pacing.ts";
+export { type CapturedFrame, type PcapngInterface, PcapngWriter } from "./packets/pcapng.ts";
+export {
+  type Block,
+  type Fanout,
+  type Frame,
+  PacketRing,
+  type PacketRingOptions,
+  type PacketStatistics,
+  TransmitRing,
+  type TransmitRingOptions,
+} from "./packets/ring.ts";
 export { sendSegments } from "./packets/segments.ts";
+export { type XdpBlock, type XdpFrame, XdpSocket, type XdpSocketOptions, type XdpStatistics } from "./packets/xdp.ts";
 export { ZeroCopy } from "./packets/zerocopy.ts";

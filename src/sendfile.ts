@@ -55,7 +55,7 @@ export function* sendingFile(
 }
 
 /** A call of `node:fs`; what the system refuses is an OSError here as everywhere in the library. */
-function ofFile<T>(syscall: string, call: () => T, path?: string): T {
+export function ofFile<T>(syscall: string, call: () => T, path?: string): T {
   try {
     return call();
   } catch (error) {

@@ -21,6 +21,7 @@ import {
 import {
   hasMemberships,
   hasMulticastInterface,
+  hasPacketRings,
   hasUnixDatagrams,
   isLinux,
   isWindows,
@@ -64,6 +65,7 @@ afterEach(async () => {
 describe("usage", () => {
   const wrong: [name: string, ...args: string[]][] = [
     ["candump.ts", "-n", "none", "vcan0"],
+    ["capture.ts", "lo"],
     ["cansend.ts", "vcan0", "123#XYZ"],
     ["echo-client-any.ts", "localhost"],
     ["echo-client.ts", "no port"],
@@ -533,6 +535,57 @@ needs("root, unshare, ip and PACKET_ADD_MEMBERSHIP", mayMakeNetwork && hasMember
     expect((await sniffer.end()).status).toBe(0);
   },
 );
+
+needs(
+  "root, unshare, ip, tshark and packet rings",
+  mayMakeNetwork && hasPacketRings && succeeds("tshark", "--version"),
+)("capture.ts writes what a filter passes to a file that tshark reads, and stops at a signal", async () => {
+  const path = join(folder, "captured.pcapng");
+  // What `tcpdump -ddd ip` prints for Ethernet.
+  const filter = "4\n40 0 0 12\n21 0 1 2048\n6 0 0 262144\n6 0 0 0";
+  const script = `ip link set lo up; exec "$0" "$@"`;
+  const command = [
+    "unshare",
+    "-n",
+    "sh",
+    "-c",
+    script,
+    process.execPath,
+    join(examples, "capture.ts"),
+    "lo",
+    path,
+    filter,
+  ];
+  const program = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  const reader = program.stderr.getReader();
+  let said = "";
+  const read = async (): Promise<boolean> => {
+    const { value, done } = await reader.read();
+    if (!done) said += Buffer.from(value).toString();
+    return !done;
+  };
+  while (!said.includes("\n") && (await read()));
+  expect(said).toBe("capturing on lo, Ctrl-C ends it\n");
+  const send = `
+      import { AF_INET, AF_INET6, SOCK_DGRAM, Socket } from ${JSON.stringify(join(examples, "../src/index.ts"))};
+      for (let i = 0; i < 20; i++) {
+        using four = new Socket(AF_INET, SOCK_DGRAM);
+        using six = new Socket(AF_INET6, SOCK_DGRAM);
+        four.sendto("datagram", ["127.0.0.1", 5000]);
+        six.sendto("datagram", ["::1", 5000]);
+      }`;
+  const inside = ["nsenter", "--net=" + `/proc/${program.pid}/ns/net`];
+  expect(Bun.spawnSync([...inside, process.execPath, "-e", send]).exitCode).toBe(0);
+  program.kill("SIGINT");
+  while (await read());
+  expect(await program.exited).toBe(0);
+  // Each as it goes and as it comes, and what says that nobody listens there, too.
+  expect(said).toMatch(/\n80 frames, 5120 bytes, 0 dropped\n$/);
+  const tshark = ["tshark", "-n", "-r", path, "-T", "fields", "-e", "ip.src", "-e", "ip.proto"];
+  const lines = Bun.spawnSync(tshark).stdout.toString().trimEnd().split("\n");
+  expect(lines.length).toBe(80);
+  expect(lines.filter((line) => line === "127.0.0.1\t17").length).toBe(40);
+});
 
 needs("Linux without CAP_NET_RAW", isLinux && !mayOpenRaw)("sniff.ts says that it may not", async () => {
   const { status, stderr } = await example("sniff.ts").end();

@@ -29,10 +29,12 @@ import {
   SO_DETACH_FILTER,
   AF_PACKET,
   PACKET_ADD_MEMBERSHIP,
+  PACKET_VERSION,
   SOCK_RAW,
   SOL_PACKET,
   SO_TIMESTAMPNS,
   TCP_INFO,
+  TPACKET_V3,
   IPV6_FLOWINFO_SEND,
   IP_MULTICAST_IF,
   MSG_CTRUNC,
@@ -576,4 +578,13 @@ export const hasMemberships: boolean =
   worksInEmulator(() => {
     using sock = new Socket(AF_PACKET, SOCK_RAW);
     return codeOf(() => sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, Buffer.alloc(16))) !== "ENOPROTOOPT";
+  });
+
+/** Whether packet sockets can be made, and have rings. */
+export const hasPacketRings: boolean =
+  hasLo &&
+  works(() => new Socket(AF_PACKET, SOCK_RAW)) &&
+  worksInEmulator(() => {
+    using sock = new Socket(AF_PACKET, SOCK_RAW);
+    return codeOf(() => sock.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)).startsWith("nothing thrown");
   });

@@ -24,10 +24,11 @@ import {
   hasFilters,
   hasLo,
   hasMulticastInterface,
+  hasPacketRings,
   hasSourceMulticast,
   hasTcpInfo,
 } from "./help.ts";
-import { AF_CAN, AF_PACKET, SO_PEERCRED } from "../src/index.ts";
+import { AF_CAN, AF_PACKET, AF_XDP, SO_PEERCRED } from "../src/index.ts";
 
 const project = join(import.meta.dir, "..");
 
@@ -158,6 +159,8 @@ const requirements: Requirement[] = [
   [/\bMCAST_JOIN_/, "MCAST_JOIN_GROUP on lo", hasSourceMulticast],
   [/if_nametoindex\("lo"\)/, "interface lo", hasLo],
   [/\b(can_filter|bcm_msg_head)\b/, "AF_CAN", AF_CAN !== undefined],
+  [/\b(Packet|Transmit)Ring\(/, "packet rings", hasPacketRings],
+  [/\bXdpSocket\(/, "AF_XDP", AF_XDP !== undefined],
   [/\bpacket_mreq\b/, "AF_PACKET", AF_PACKET !== undefined],
   [/\bucred\b/, "SO_PEERCRED", SO_PEERCRED !== undefined],
   [/\bip_mreqn\./, "IP_MULTICAST_IF with an interface's number", hasMulticastInterface],
