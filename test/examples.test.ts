@@ -64,6 +64,7 @@ afterEach(async () => {
 
 describe("usage", () => {
   const wrong: [name: string, ...args: string[]][] = [
+    ["activated-server.ts", "never"],
     ["candump.ts", "-n", "none", "vcan0"],
     ["capture.ts", "lo"],
     ["cansend.ts", "vcan0", "123#XYZ"],
@@ -72,6 +73,7 @@ describe("usage", () => {
     ["echo-server-any.ts"],
     ["echo-server.ts", "-1"],
     ["multicast.ts", "send", "239.0.0.1", "5000"],
+    ["options-of-bun-socket.ts", "no port"],
     ["pass-fd.ts", "serve"],
     ["ping.ts"],
     ["quickstart-peer.ts", "nobody"],

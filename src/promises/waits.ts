@@ -328,6 +328,12 @@ export class Waits implements Waiting {
       wait.abandoned?.();
       return Promise.reject(systemError(wait.syscall, -EBADF));
     }
+    try {
+      started();
+    } catch (error) {
+      wait.abandoned?.();
+      return Promise.reject(error);
+    }
     const operation = new Operation(this, events, wait as AnyWait);
     let line = this.#lines.get(events);
     if (line === undefined) this.#lines.set(events, (line = new Line()));
@@ -372,7 +378,9 @@ export class Waits implements Waiting {
   /** What the poller tells. */
   ready(events: number): void {
     this.#armed &= KEPT;
-    const told = events & FAILED ? READABLE | WRITABLE | URGENT | FAILED : events;
+    let told = events & FAILED ? READABLE | WRITABLE | URGENT | FAILED : events;
+    // An attempt that fails may be a change, too. The end of the pause tries all.
+    if (this.#pause !== undefined && (told &= KEPT) === 0) return;
     if ((told & this.#wanted()) === 0) {
       // Once is chance: between two receives, say. Who does not receive is not told again.
       if (this.#unasked) this.#forget();
@@ -436,7 +444,7 @@ export class Waits implements Waiting {
       this.#pause = setTimeout(() => {
         this.#pause = undefined;
         this.#vain = 1;
-        this.#serve(events);
+        this.#serve(this.#wanted());
         this.#arm();
       }, 1);
       this.#pause.unref();
@@ -450,12 +458,7 @@ export class Waits implements Waiting {
       waiting.set(this.#id, this);
     }
     events |= this.#armed;
-    let r;
-    try {
-      r = shim.bs_poller_arm(started().pointer, this.#fd, events, this.#id, this.#known ? 1 : 0);
-    } catch (error) {
-      return this.#failAll(() => error);
-    }
+    const r = shim.bs_poller_arm(started().pointer, this.#fd, events, this.#id, this.#known ? 1 : 0);
     if (r < 0) return this.#failAll(({ syscall }) => systemError(syscall, r));
     this.#armed = events;
     this.#known = true;

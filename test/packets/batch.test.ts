@@ -1,6 +1,5 @@
 /** Batches of the root's sockets: what they hold, what is sent once and only once, and what is refused. */
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
 import {
   AF_INET6,
   AF_PACKET,
@@ -508,21 +507,6 @@ describe("descriptors", () => {
     expect(descriptors().length).toBeLessThanOrEqual(before - 3);
   });
 });
-
-test(
-  "no memory is taken for a packet",
-  () => {
-    // Nothing is collected there: what was allocated is seen. An object for each packet would be 30 bytes and more.
-    const program = join(import.meta.dir, "..", "..", "bench", "peers", "heap.ts");
-    const env = { ...process.env, BUN_JSC_useGC: "0" };
-    const { stdout, stderr, exitCode } = Bun.spawnSync([process.execPath, program, "200000"], { env });
-    expect({ exitCode, stderr: stderr.toString() }).toEqual({ exitCode: 0, stderr: "" });
-    const [grown = NaN, packets = NaN] = stdout.toString().split(" ").map(Number);
-    expect(packets).toBeGreaterThanOrEqual(200_000);
-    expect(grown).toBeLessThan(8);
-  },
-  60_000 * slowness,
-);
 
 /** A network of its own, whose loopback carries nothing but what the test sends. */
 needs(lacking || "AF_PACKET", lacking === "")("frames of a packet socket, with their ancillary data", () => {
