@@ -151,8 +151,8 @@ withPython("20 MB each way, a reader that pauses, a connection that is reset", a
   const [sink, source, resetter] = (await said.next()).value!.split(" ").map(Number) as [number, number, number];
   const open = (port: number) => createConnection(["127.0.0.1", port], { timeout: 20 });
 
-  using toSink = await open(sink);
   const data = Buffer.from(Uint32Array.from({ length: 5_000_000 }, (_, i) => Math.imul(i, 2654435761)).buffer);
+  using toSink = await open(sink); // its pause begins
   const started = performance.now();
   await toSink.sendall(data);
   expect(performance.now() - started).toBeGreaterThan(100); // it was held back
