@@ -16,22 +16,6 @@
 
 enum {
   READY_MAX = 256,      /* taken at once */
-  ANSWER_BYTES = 16384, /* more than most answers of the resolver have */
-};
-
-/* A question to the resolver, then its answer. */
-struct question {
-  struct question *next;
-  struct poller *poller;
-  uint32_t id;
-  int32_t kind, family, type, protocol, flags;
-  int32_t name_length, has_name, has_service;
-  int32_t failure, result;
-  int told;
-  char *answer;
-  uint64_t room;
-  char service[1040];
-  char name[1040];
 };
 
 struct poller {
@@ -50,25 +34,29 @@ struct poller {
   struct question *answered;
 };
 
-static void forget_question(struct question *q) {
-  free(q->answer);
-  free(q);
-}
+static void lock_poller(struct poller *p) { pthread_mutex_lock(&p->lock.it); }
+static void unlock_poller(struct poller *p) { pthread_mutex_unlock(&p->lock.it); }
+
+typedef void *thread_function(void *);
+#define THREAD static void *
+static void *allocate(size_t n) { return calloc(1, n); }
+static void *grow(void *memory, size_t n) { return realloc(memory, n); }
+static void discard(void *memory) { free(memory); }
+static size_t length_of(const char *text) { return strlen(text); }
+enum { NO_MEMORY = ENOMEM, NAME_TOO_LONG = ENAMETOOLONG, NOT_THERE = ENOENT };
+
+#include "resolver.h"
 
 /* With the lock held; leaves it. */
 static void leave(struct poller *p) {
   int users = --p->users;
-  pthread_mutex_unlock(&p->lock.it);
+  unlock_poller(p);
   if (users > 0) return;
   if (p->queue >= 0) close(p->queue);
   if (p->waiting >= 0) close(p->waiting);
   if (p->alarm >= 0) close(p->alarm);
   if (p->bell >= 0) close(p->bell);
-  while (p->answered) {
-    struct question *q = p->answered;
-    p->answered = q->next;
-    forget_question(q);
-  }
+  forget_answers(p);
   pthread_mutex_destroy(&p->lock.it);
   free(p);
 }
@@ -107,7 +95,7 @@ static void ring(int eventfd) {
 }
 
 static void end_wait(struct poller *p) { ring(p->alarm); }
-static void tell_answer(struct poller *p) { ring(p->bell); }
+static void ring_bell(struct poller *p) { ring(p->bell); }
 
 static void wait_ready(struct poller *p) {
   struct epoll_event event;
@@ -171,7 +159,7 @@ static void ring(int queue) {
 }
 
 static void end_wait(struct poller *p) { ring(p->waiting); }
-static void tell_answer(struct poller *p) { ring(p->queue); }
+static void ring_bell(struct poller *p) { ring(p->queue); }
 
 static void wait_ready(struct poller *p) {
   struct kevent event;
@@ -229,15 +217,20 @@ int32_t bs_poller_disarm(void *poller, int32_t fd) {
 }
 #endif
 
-static void *wait_on(void *poller) {
+static void tell_answer(struct poller *p, struct question *q) {
+  (void)q; /* see bs_poller_take */
+  ring_bell(p);
+}
+
+THREAD wait_on(void *poller) {
   struct poller *p = poller;
   for (;;) {
     wait_ready(p);
     /* While the lock is held the JavaScript thread does not end (see gone), and its function can be called. */
-    pthread_mutex_lock(&p->lock.it);
+    lock_poller(p);
     if (p->gone) break;
     p->wake();
-    pthread_mutex_unlock(&p->lock.it);
+    unlock_poller(p);
   }
   leave(p);
   return NULL;
@@ -248,14 +241,14 @@ static void *wait_on(void *poller) {
 static void gone(void *shown, void *poller) {
   (void)shown;
   struct poller *p = poller;
-  pthread_mutex_lock(&p->lock.it);
+  lock_poller(p);
   p->gone = 1;
   end_wait(p);
   leave(p);
 }
 
 /* A thread that gets no signal: they are for those of JavaScript. */
-static int begin_thread(void *(*run)(void *), void *argument) {
+static int begin_thread(thread_function *run, void *argument) {
   pthread_t thread;
   sigset_t all, before;
   sigfillset(&all);
@@ -276,7 +269,7 @@ int32_t bs_poller_open(void *wake, uint64_t *out) {
   int32_t r = open_queues(p);
   if (r == 0) r = begin_thread(wait_on, p);
   if (r < 0) {
-    pthread_mutex_lock(&p->lock.it);
+    lock_poller(p);
     p->users = 1;
     leave(p);
     return r;
@@ -292,110 +285,16 @@ int32_t bs_poller_take(void *poller) {
   struct poller *p = poller;
   int count = 0;
   if (!take_ready(p, &count)) return count;
-  pthread_mutex_lock(&p->lock.it);
+  lock_poller(p);
   for (struct question *q = p->answered; q; q = q->next) {
     if (q->told) continue;
     if (count == READY_MAX) {
-      tell_answer(p); /* the rest is for the next time */
+      ring_bell(p); /* the rest is for the next time */
       break;
     }
     q->told = 1;
     p->shown[count++] = (struct bs_ready){q->id, BS_READABLE};
   }
-  pthread_mutex_unlock(&p->lock.it);
+  unlock_poller(p);
   return count;
-}
-
-/* ---- The resolver ---- */
-
-static int32_t ask(struct question *q) {
-  const char *name = q->has_name ? q->name : NULL;
-  switch (q->kind) {
-  case BS_GETADDRINFO:
-    return bs_getaddrinfo(name, q->has_service ? q->service : NULL, q->family, q->type, q->protocol, q->flags,
-                          q->answer, q->room, &q->failure);
-  case BS_GETNAMEINFO:
-    return bs_getnameinfo(q->name, q->name_length, q->flags, q->answer, q->room, &q->failure);
-  case BS_GETHOSTBYNAME: return bs_gethostbyname(q->name, q->answer, q->room, &q->failure);
-  default: return bs_gethostbyaddr(q->name, q->name_length, q->family, q->answer, q->room, &q->failure);
-  }
-}
-
-static void *resolve(void *question) {
-  struct question *q = question;
-  struct poller *p = q->poller;
-  for (;;) {
-    q->result = ask(q);
-    if (q->result < 0 || (uint64_t)q->result <= q->room) break;
-    uint64_t room = (uint64_t)q->result * 2;
-    char *more = realloc(q->answer, room);
-    if (!more) {
-      q->result = -ENOMEM;
-      break;
-    }
-    q->answer = more;
-    q->room = room;
-  }
-  pthread_mutex_lock(&p->lock.it);
-  q->next = p->answered;
-  p->answered = q;
-  tell_answer(p);
-  leave(p);
-  return NULL;
-}
-
-int32_t bs_resolve(void *poller, uint32_t id, int32_t kind, const void *name, int32_t name_length, const char *service,
-                   int32_t family, int32_t type, int32_t protocol, int32_t flags) {
-  struct poller *p = poller;
-  struct question *q = calloc(1, sizeof *q);
-  if (!q) return -ENOMEM;
-  q->answer = malloc(ANSWER_BYTES);
-  q->room = ANSWER_BYTES;
-  size_t service_length = service ? strlen(service) : 0;
-  /* The byte behind a name stays 0. No name of the system is that long. */
-  if (!q->answer || name_length >= (int32_t)sizeof q->name || service_length >= sizeof q->service) {
-    int32_t r = q->answer ? -ENAMETOOLONG : -ENOMEM;
-    forget_question(q);
-    return r;
-  }
-  q->poller = p;
-  q->id = id;
-  q->kind = kind;
-  q->has_name = name_length >= 0;
-  q->has_service = service != NULL;
-  q->name_length = name_length;
-  if (name_length > 0) memcpy(q->name, name, (size_t)name_length);
-  if (service) memcpy(q->service, service, service_length);
-  q->family = family;
-  q->type = type;
-  q->protocol = protocol;
-  q->flags = flags;
-  pthread_mutex_lock(&p->lock.it);
-  p->users++;
-  pthread_mutex_unlock(&p->lock.it);
-  int32_t r = begin_thread(resolve, q);
-  if (r == 0) return 0;
-  forget_question(q);
-  pthread_mutex_lock(&p->lock.it);
-  leave(p);
-  return r;
-}
-
-int32_t bs_resolved(void *poller, uint32_t id, void *out, uint64_t length, int32_t *failure) {
-  struct poller *p = poller;
-  int32_t r = -ENOENT;
-  pthread_mutex_lock(&p->lock.it);
-  for (struct question **at = &p->answered; *at; at = &(*at)->next) {
-    struct question *q = *at;
-    if (q->id != id) continue;
-    r = q->result;
-    *failure = q->failure;
-    if (r > 0 && (uint64_t)r > length) break; /* to be asked for again, with room */
-    if (r > 0) memcpy(out, q->answer, (size_t)r);
-    *at = q->next;
-    forget_question(q);
-    break;
-  }
-  pthread_mutex_unlock(&p->lock.it);
-  return r;
 }

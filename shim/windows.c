@@ -1007,7 +1007,7 @@ int32_t bs_inet_ntop(int32_t version, const void *address, void *out, uint64_t l
  * As in poller.h, by WSAPoll: one thread for each thread of JavaScript. It polls what is armed and a socket of its own, to
  * which a datagram is sent when something else is to be polled. */
 
-enum { READY_MAX = 256, ANSWER_BYTES = 16384, TEXT_BYTES = 1040 };
+enum { READY_MAX = 256 };
 
 static void *allocate(size_t n) { return HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, n); }
 
@@ -1016,19 +1016,6 @@ static void *grow(void *memory, size_t n) {
 }
 
 static void discard(void *memory) { HeapFree(GetProcessHeap(), 0, memory); }
-
-struct question {
-  struct question *next;
-  struct poller *poller;
-  uint32_t id;
-  int32_t kind, family, type, protocol, flags;
-  int32_t name_length, has_name, has_service;
-  int32_t failure, result;
-  char *answer;
-  uint64_t room;
-  char service[TEXT_BYTES];
-  char name[TEXT_BYTES];
-};
 
 struct armed {
   int32_t fd, events;
@@ -1053,22 +1040,22 @@ struct poller {
   int polled_room;
 };
 
-static void forget_question(struct question *q) {
-  if (q->answer) discard(q->answer);
-  discard(q);
-}
+static void lock_poller(struct poller *p) { EnterCriticalSection(&p->lock); }
+static void unlock_poller(struct poller *p) { LeaveCriticalSection(&p->lock); }
+
+typedef DWORD WINAPI thread_function(void *);
+#define THREAD static DWORD WINAPI
+enum { NO_MEMORY = WSA_NOT_ENOUGH_MEMORY, NAME_TOO_LONG = WSAENAMETOOLONG, NOT_THERE = BS_ENOENT };
+
+#include "resolver.h"
 
 /* With the lock held; leaves it. */
 static void leave(struct poller *p) {
   int users = --p->users;
-  LeaveCriticalSection(&p->lock);
+  unlock_poller(p);
   if (users > 0) return;
   if (p->alarm != INVALID_SOCKET) closesocket(p->alarm);
-  while (p->answered) {
-    struct question *q = p->answered;
-    p->answered = q->next;
-    forget_question(q);
-  }
+  forget_answers(p);
   if (p->armed) discard(p->armed);
   if (p->polled) discard(p->polled);
   if (p->fds) discard(p->fds);
@@ -1085,6 +1072,8 @@ static void put_ready(struct poller *p, struct bs_ready ready) {
   p->watched = 0;
   p->wake();
 }
+
+static void tell_answer(struct poller *p, struct question *q) { put_ready(p, (struct bs_ready){q->id, BS_READABLE}); }
 
 /* With the lock held. */
 static void ring(struct poller *p) {
@@ -1142,16 +1131,16 @@ static struct armed *find_armed(struct poller *p, int32_t fd) {
   return NULL;
 }
 
-static DWORD WINAPI wait_on(void *poller) {
+THREAD wait_on(void *poller) {
   struct poller *p = poller;
-  EnterCriticalSection(&p->lock);
+  lock_poller(p);
   while (!p->gone) {
     int n = copy_armed(p);
-    LeaveCriticalSection(&p->lock);
+    unlock_poller(p);
     if (n < 0) Sleep(10);
     int r = n < 0 ? 0 : WSAPoll(p->fds, (ULONG)n, -1);
     if (r < 0) Sleep(1);
-    EnterCriticalSection(&p->lock);
+    lock_poller(p);
     if (r <= 0) continue;
     if (p->fds[0].revents) {
       char bytes[8];
@@ -1175,14 +1164,14 @@ static DWORD WINAPI wait_on(void *poller) {
 static void gone(void *shown, void *poller) {
   (void)shown;
   struct poller *p = poller;
-  EnterCriticalSection(&p->lock);
+  lock_poller(p);
   p->gone = 1;
   WakeAllConditionVariable(&p->taken);
   ring(p);
   leave(p);
 }
 
-static int32_t begin_thread(LPTHREAD_START_ROUTINE run, void *argument) {
+static int begin_thread(thread_function *run, void *argument) {
   HANDLE thread = CreateThread(NULL, 0, run, argument, 0, NULL);
   if (!thread) return -number_of(GetLastError());
   CloseHandle(thread);
@@ -1191,7 +1180,7 @@ static int32_t begin_thread(LPTHREAD_START_ROUTINE run, void *argument) {
 
 int32_t bs_poller_open(void *wake, uint64_t *out) {
   struct poller *p = allocate(sizeof *p);
-  if (!p) return -WSA_NOT_ENOUGH_MEMORY;
+  if (!p) return -NO_MEMORY;
   InitializeCriticalSection(&p->lock);
   InitializeConditionVariable(&p->taken);
   p->wake = (void (*)(void))(uintptr_t)wake;
@@ -1199,7 +1188,7 @@ int32_t bs_poller_open(void *wake, uint64_t *out) {
   p->alarm = open_alarm();
   int32_t r = p->alarm == INVALID_SOCKET ? -number_of((DWORD)WSAGetLastError()) : begin_thread(wait_on, p);
   if (r < 0) {
-    EnterCriticalSection(&p->lock);
+    lock_poller(p);
     p->users = 1;
     leave(p);
     return r;
@@ -1216,7 +1205,7 @@ int32_t bs_poller_arm(void *poller, int32_t fd, int32_t events, uint32_t id, int
   (void)known;
   if (fd < 0) return -WSAEBADF;
   int32_t r = 0;
-  EnterCriticalSection(&p->lock);
+  lock_poller(p);
   struct armed *a = find_armed(p, fd);
   if (!a && p->armed_count == p->armed_room) {
     int room = p->armed_room ? p->armed_room * 2 : 64;
@@ -1225,7 +1214,7 @@ int32_t bs_poller_arm(void *poller, int32_t fd, int32_t events, uint32_t id, int
       p->armed = more;
       p->armed_room = room;
     } else {
-      r = -WSA_NOT_ENOUGH_MEMORY;
+      r = -NO_MEMORY;
     }
   }
   if (r == 0) {
@@ -1233,132 +1222,40 @@ int32_t bs_poller_arm(void *poller, int32_t fd, int32_t events, uint32_t id, int
     *a = (struct armed){fd, events, id};
     ring(p);
   }
-  LeaveCriticalSection(&p->lock);
+  unlock_poller(p);
   return r;
 }
 
 int32_t bs_poller_disarm(void *poller, int32_t fd) {
   struct poller *p = poller;
-  EnterCriticalSection(&p->lock);
+  lock_poller(p);
   struct armed *a = find_armed(p, fd);
   if (a) {
     *a = p->armed[--p->armed_count];
     ring(p);
   }
-  LeaveCriticalSection(&p->lock);
+  unlock_poller(p);
   return 0;
 }
 
 int32_t bs_poller_take(void *poller) {
   struct poller *p = poller;
-  EnterCriticalSection(&p->lock);
+  lock_poller(p);
   int n = p->count;
   memcpy(p->shown, p->ready, (size_t)n * sizeof *p->ready);
   p->count = 0;
   WakeAllConditionVariable(&p->taken);
-  LeaveCriticalSection(&p->lock);
+  unlock_poller(p);
   return n;
 }
 
 int32_t bs_poller_watch(void *poller) {
   struct poller *p = poller;
-  EnterCriticalSection(&p->lock);
+  lock_poller(p);
   p->watched = p->count == 0;
   if (!p->watched) p->wake();
-  LeaveCriticalSection(&p->lock);
+  unlock_poller(p);
   return 0;
-}
-
-static int32_t ask(struct question *q) {
-  const char *name = q->has_name ? q->name : NULL;
-  switch (q->kind) {
-  case BS_GETADDRINFO:
-    return bs_getaddrinfo(name, q->has_service ? q->service : NULL, q->family, q->type, q->protocol, q->flags,
-                          q->answer, q->room, &q->failure);
-  case BS_GETNAMEINFO:
-    return bs_getnameinfo(q->name, q->name_length, q->flags, q->answer, q->room, &q->failure);
-  case BS_GETHOSTBYNAME: return bs_gethostbyname(q->name, q->answer, q->room, &q->failure);
-  default: return bs_gethostbyaddr(q->name, q->name_length, q->family, q->answer, q->room, &q->failure);
-  }
-}
-
-static DWORD WINAPI resolve(void *question) {
-  struct question *q = question;
-  struct poller *p = q->poller;
-  for (;;) {
-    q->result = ask(q);
-    if (q->result < 0 || (uint64_t)q->result <= q->room) break;
-    uint64_t room = (uint64_t)q->result * 2;
-    char *more = grow(q->answer, (size_t)room);
-    if (!more) {
-      q->result = -WSA_NOT_ENOUGH_MEMORY;
-      break;
-    }
-    q->answer = more;
-    q->room = room;
-  }
-  EnterCriticalSection(&p->lock);
-  q->next = p->answered;
-  p->answered = q;
-  put_ready(p, (struct bs_ready){q->id, BS_READABLE});
-  leave(p);
-  return 0;
-}
-
-int32_t bs_resolve(void *poller, uint32_t id, int32_t kind, const void *name, int32_t name_length, const char *service,
-                   int32_t family, int32_t type, int32_t protocol, int32_t flags) {
-  struct poller *p = poller;
-  struct question *q = allocate(sizeof *q);
-  if (!q) return -WSA_NOT_ENOUGH_MEMORY;
-  q->answer = allocate(ANSWER_BYTES);
-  q->room = ANSWER_BYTES;
-  size_t service_length = service ? length_of(service) : 0;
-  /* The byte behind a name stays 0. No name of the system is that long. */
-  if (!q->answer || name_length >= TEXT_BYTES || service_length >= TEXT_BYTES) {
-    int32_t r = q->answer ? -WSAENAMETOOLONG : -WSA_NOT_ENOUGH_MEMORY;
-    forget_question(q);
-    return r;
-  }
-  q->poller = p;
-  q->id = id;
-  q->kind = kind;
-  q->has_name = name_length >= 0;
-  q->has_service = service != NULL;
-  q->name_length = name_length;
-  if (name_length > 0) memcpy(q->name, name, (size_t)name_length);
-  if (service) memcpy(q->service, service, service_length);
-  q->family = family;
-  q->type = type;
-  q->protocol = protocol;
-  q->flags = flags;
-  EnterCriticalSection(&p->lock);
-  p->users++;
-  LeaveCriticalSection(&p->lock);
-  int32_t r = begin_thread(resolve, q);
-  if (r == 0) return 0;
-  forget_question(q);
-  EnterCriticalSection(&p->lock);
-  leave(p);
-  return r;
-}
-
-int32_t bs_resolved(void *poller, uint32_t id, void *out, uint64_t length, int32_t *failure) {
-  struct poller *p = poller;
-  int32_t r = -BS_ENOENT;
-  EnterCriticalSection(&p->lock);
-  for (struct question **at = &p->answered; *at; at = &(*at)->next) {
-    struct question *q = *at;
-    if (q->id != id) continue;
-    r = q->result;
-    *failure = q->failure;
-    if (r > 0 && (uint64_t)r > length) break; /* to be asked for again, with room */
-    if (r > 0) memcpy(out, q->answer, (size_t)r);
-    *at = q->next;
-    forget_question(q);
-    break;
-  }
-  LeaveCriticalSection(&p->lock);
-  return r;
 }
 
 /* ---- Texts of errors ---- */
