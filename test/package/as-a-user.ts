@@ -181,6 +181,42 @@ test("the sample runs", async () => {
   expect(await run([bun, "sample.ts"])).toBe("true true true true true");
 });
 
+/** A program with every entry of the package: it waits on the event loop, for a name too. */
+const everything = `
+import { AF_INET, createConnection, createServer, SOCK_DGRAM, Socket } from "berkeley-sockets/promises";
+import { borrow } from "berkeley-sockets/bun";
+import { timeval } from "berkeley-sockets/messages";
+import { MessageBatch } from "berkeley-sockets/packets";
+const server = createServer(["127.0.0.1", 0]);
+setTimeout(async () => {
+  using client = await createConnection(["localhost", server.getsockname()[1]]);
+  await client.sendall("waited for");
+}, 50);
+const [conn] = await server.accept();
+console.log(String(await conn.recv(100)));
+conn.close();
+server.close();
+const receiver = new Socket(AF_INET, SOCK_DGRAM);
+receiver.bind(["127.0.0.1", 0]);
+const batch = new MessageBatch(receiver, { capacity: 4 });
+const received = receiver.recvBatch(batch);
+const handle = await Bun.udpSocket({ connect: { hostname: "127.0.0.1", port: receiver.getsockname()[1] } });
+handle.send("by Bun");
+console.log(await received, String(batch.data(0)), borrow(handle).type === SOCK_DGRAM, timeval.size);
+handle.close();
+`;
+
+test("every entry in one program: as it is, bundled and minified, and compiled", async () => {
+  const file = await write("everything.ts", everything);
+  const said = "waited for\n1 by Bun true 16";
+  expect(await run([bun, file])).toStartWith(said);
+  await run([bun, "build", file, "--target=bun", "--minify", "--outdir", at("everything")]);
+  expect(await run([bun, at("everything/everything.js")], { cwd: "/" })).toStartWith(said);
+  await run([bun, "build", "--compile", file, "--outfile", at("compiled-everything")]);
+  expect(await run([at("compiled-everything")], { cwd: "/", env: { PATH: "" } })).toStartWith(said);
+  rmSync(at("compiled-everything"));
+});
+
 test("in a Worker", async () => {
   const code = `const worker = new Worker("./first.ts"); worker.onerror = ({ message }) => { console.log(message); process.exit(1); };`;
   expect(await run([bun, await write("worker.ts", code)])).toStartWith("hello\n");
