@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node
 import { open } from "node:fs/promises";
 import { AF_INET, SHUT_WR, SO_SNDBUF, SOCK_DGRAM, SOL_SOCKET } from "../src/index.ts";
 import { attempt, codeOf, needs, peer, receiveAll, test, thrown, type Socket } from "./faces.ts";
-import { Folder, isLinux, isWindows } from "./help.ts";
+import { Folder, isLinux, isWindows, slowness } from "./help.ts";
 
 /** A file of the bytes 0, 1, 2 …, its path and its content. */
 function sample(folder: Folder, size: number): [path: string, content: Buffer] {
@@ -116,7 +116,7 @@ test("a file that is larger than all buffers, to a process that reads it", async
   using own = new net.Sockets();
   using folder = new Folder();
   const [path, content] = sample(folder, 8_000_001);
-  for (const timeout of [null, 5]) {
+  for (const timeout of [null, 5 * slowness]) {
     const [a, b] = own.tcp();
     a.setsockopt(SOL_SOCKET, SO_SNDBUF, 65536);
     using reading = reader(b);
