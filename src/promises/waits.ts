@@ -111,9 +111,9 @@ function expect(): void {
 
 function watch(): void {
   if (watched) return;
-  watched = true;
   const r = shim.bs_poller_watch(started().pointer);
   if (r < 0) throw systemError("poll", r);
+  watched = true;
 }
 
 function wake(): void {
