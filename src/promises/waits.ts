@@ -24,6 +24,12 @@ const DELAY_MAX = 2 ** 31 - 1;
 export type Wanted = typeof READABLE | typeof WRITABLE | typeof URGENT | typeof FAILED;
 /** What the poller goes on to wait for when it has told of it: it tells of each change. Windows knows no changes. */
 const KEPT = process.platform === "win32" ? 0 : READABLE;
+/** The same where it told of a failure and of nothing else: asked again, epoll would tell of the same failure at once. */
+const KEPT_FAILED = ["linux", "android"].includes(process.platform) ? READABLE | WRITABLE | URGENT | FAILED : KEPT;
+
+/** The longest pause, in milliseconds, after something was ready in vain time after time. */
+const PAUSE_MAX = 16;
+
 const WANTED: readonly Wanted[] = [READABLE, WRITABLE, URGENT, FAILED];
 
 /** Does an operation, or gives {@link WOULD_BLOCK}. */
@@ -377,10 +383,11 @@ export class Waits implements Waiting {
 
   /** What the poller tells. */
   ready(events: number): void {
-    this.#armed &= KEPT;
+    this.#armed &= (events & (FAILED | WRITABLE)) === FAILED ? KEPT_FAILED : KEPT;
     let told = events & FAILED ? READABLE | WRITABLE | URGENT | FAILED : events;
-    // An attempt that fails may be a change, too. The end of the pause tries all.
-    if (this.#pause !== undefined && (told &= KEPT) === 0) return;
+    // An attempt in vain may make the system tell of the same again: the rest waits for the end of the pause.
+    if (this.#pause !== undefined) told &= READABLE;
+    if (told === 0) return this.#arm();
     if ((told & this.#wanted()) === 0) {
       // Once is chance: between two receives, say. Who does not receive is not told again.
       if (this.#unasked) this.#forget();
@@ -434,19 +441,20 @@ export class Waits implements Waiting {
     return served;
   }
 
-  /** Tells the poller what is waited for. */
-  #arm(): void {
-    if (this.#count === 0 || this.#fd < 0 || this.#pause !== undefined) return;
+  /** Tells the poller what is waited for. `isRested`: after a pause. */
+  #arm(isRested = false): void {
+    if (this.#count === 0 || this.#fd < 0) return;
     let events = this.#wanted();
+    if (this.#pause !== undefined) events &= KEPT;
     if ((events & ~this.#armed) === 0) return;
     // Readiness that the call does not confirm (a datagram for a full Unix receiver, say) comes back at once each time.
-    if (this.#vain > 1) {
+    if (this.#pause === undefined && this.#vain > 1 && !isRested) {
+      const pause = Math.min(2 ** (this.#vain - 2), PAUSE_MAX);
       this.#pause = setTimeout(() => {
         this.#pause = undefined;
-        this.#vain = 1;
         this.#serve(this.#wanted());
-        this.#arm();
-      }, 1);
+        this.#arm(true);
+      }, pause);
       this.#pause.unref();
       return;
     }

@@ -291,6 +291,58 @@ needs("Unix datagrams", hasUnixDatagrams && isLinux)(
   },
 );
 
+/** What the poller tells of each time, and the call does not confirm; how to have it, and what waits then. */
+const vain: [name: string, begin: () => Promise<[waits: Promise<unknown>, ...socks: Socket[]]>][] = [
+  [
+    "a receiver that is full, by its address",
+    async () => {
+      const a = new Socket(root.AF_UNIX, SOCK_DGRAM);
+      const b = new Socket(root.AF_UNIX, SOCK_DGRAM);
+      const name = Buffer.from(`\0full-${process.pid}`);
+      b.bind(name);
+      a.settimeout(0);
+      while ((await rejected(a.sendto("x", name))) === "no error");
+      a.settimeout(null);
+      return [a.sendto("x", name), a, b];
+    },
+  ],
+  [
+    "a connection that has ended, whose error queue is waited for",
+    async () => {
+      const [a, b] = await tcp();
+      const waits = a.recvmsg(1, 0, root.MSG_ERRQUEUE);
+      a.shutdown(root.SHUT_WR);
+      b.close();
+      return [waits, a];
+    },
+  ],
+  [
+    "an error queue that nobody reads, while a send waits",
+    async () => {
+      const [a, b] = await tcp();
+      const { SOF_TIMESTAMPING_TX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE } = root;
+      a.setsockopt(root.SOL_SOCKET, root.SO_TIMESTAMPING, SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE);
+      while ((await fill(a)) > 0) await Bun.sleep(20); // the receiver makes more room meanwhile
+      return [a.send("x"), a, b];
+    },
+  ],
+];
+for (const [name, begin] of vain) {
+  needs("Linux's error queue and abstract addresses", isLinux)(`takes no processor: ${name}`, async () => {
+    const [waits, ...socks] = await begin();
+    let isOver = false;
+    const ended = rejected(waits).finally(() => (isOver = true));
+    await Bun.sleep(100);
+    const before = process.cpuUsage();
+    await Bun.sleep(500);
+    const { user, system } = process.cpuUsage(before);
+    expect(isOver).toBe(false);
+    expect((user + system) / 1000).toBeLessThan(100); // of 500 ms
+    for (const sock of socks) sock.close();
+    expect(await ended).toBe("ECANCELED");
+  });
+}
+
 test("a burst leaves the event loop its turns", async () => {
   /** How late timers are, in milliseconds: half of them are later. */
   const lag = async (): Promise<number> => {
