@@ -32,6 +32,7 @@ import {
   MSG_DONTWAIT,
   MSG_ERRQUEUE,
   MSG_OOB,
+  MSG_PEEK,
   SHUT_WR,
   SO_ACCEPTCONN,
   SO_ERROR,
@@ -628,7 +629,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   /**
    * The lines of a stream, as text without their ends (`\n` or `\r\n`). The last need not have one. What was received
-   * behind the last line that was asked for is there for the next call that receives.
+   * behind the last line that was asked for is there for the next call that receives. The timeout is for a whole line.
    *
    * @throws RangeError where a line is longer than `limit`: what was received of it can still be received.
    */
@@ -636,31 +637,42 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     const given = checked(options, ["signal", "limit"]);
     const signal = signalOf(given.signal, "options.signal");
     const limit = given.limit === undefined ? LIMIT : integer(given.limit, "options.limit", 1);
-    return new Items(this.#core, async () => {
-      let line: Buffer[] = [];
+    return new Items(this.#core, () => {
+      const line: Buffer[] = [];
       let length = 0;
-      try {
-        for (;;) {
-          const chunk = await this.recv(Math.max(SIZE, this.#unread?.length ?? 0), { signal });
-          const end = chunk.indexOf(10);
-          line.push(chunk);
-          length += end < 0 ? chunk.length : end;
-          if (length > limit) throw new RangeError(`lines: a line is longer than the limit of ${limit} bytes`);
-          if (end >= 0) {
-            const rest = chunk.subarray(end + 1);
-            if (rest.length > 0) this.#unread = rest;
-            line[line.length - 1] = chunk.subarray(0, end);
-          } else if (chunk.length > 0) continue;
-          const whole = line.length === 1 ? line[0]! : Buffer.concat(line);
-          line = [];
-          if (end < 0 && whole.length === 0) return END;
-          return whole.toString("utf8", 0, end >= 0 && whole.at(-1) === 13 ? whole.length - 1 : whole.length);
-        }
-      } catch (error) {
-        // Not lost: who receives next gets it.
-        if (line.length > 0) this.#unread = Buffer.concat(this.#unread === null ? line : [...line, this.#unread]);
-        throw error;
-      }
+      // One wait for a whole line: what others receive meanwhile comes behind it.
+      return this.#waits.run<null, string | typeof END>(READABLE, {
+        syscall: "recv",
+        timeout: this.#timeout,
+        signal,
+        self: null,
+        args: [],
+        attempt: () => {
+          for (let i = 0; i < PIECES; i++) {
+            const chunk = Socket.#recv(this, [Math.max(SIZE, this.#unread?.length ?? 0)]) as
+              Buffer | typeof WOULD_BLOCK;
+            if (chunk === WOULD_BLOCK) return WOULD_BLOCK;
+            const end = chunk.indexOf(10);
+            line.push(chunk);
+            length += end < 0 ? chunk.length : end;
+            if (length > limit) throw new RangeError(`lines: a line is longer than the limit of ${limit} bytes`);
+            if (end >= 0) {
+              if (end + 1 < chunk.length) this.#unread = chunk.subarray(end + 1);
+              line[line.length - 1] = chunk.subarray(0, end);
+            } else if (chunk.length > 0) continue;
+            const whole = line.length === 1 ? line[0]! : Buffer.concat(line);
+            if (end < 0 && whole.length === 0) return END;
+            return whole.toString("utf8", 0, end >= 0 && whole.at(-1) === 13 ? whole.length - 1 : whole.length);
+          }
+          return AGAIN;
+        },
+        abandoned: () => {
+          if (length === 0) return;
+          // Not lost: who receives next gets it, and that may wait already.
+          this.#unread = Buffer.concat(line);
+          this.#waits.again(READABLE);
+        },
+      });
     });
   }
 
@@ -668,7 +680,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   /**
    * What is received, as a stream of bytes (with BYOB readers). It receives as it is read, and ends where the connection
-   * does. Cancelled, it leaves the socket open.
+   * does; empty datagrams are passed over. Cancelled, it leaves the socket open.
    *
    * @example
    * ```ts
@@ -683,6 +695,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   get readable(): ReadableStream<Uint8Array> {
     if (this.#readable !== undefined) return this.#readable;
     const cancelled = new AbortController();
+    // An empty datagram has a sender, the end of what can be received has none.
+    const isDatagram = (sender: unknown): boolean => this.type !== SOCK_STREAM && sender !== null;
     const source = {
       type: "bytes" as const,
       pull: async (controller: ReadableByteStreamController) => {
@@ -691,18 +705,22 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
         const options = { signal: cancelled.signal };
         const view = byobRequest?.view;
         if (view) {
-          await this.#wait(READABLE, "recvInto", [view, undefined, options], 1, 2, (sock, args) => {
-            const n = Socket.#recvInto(sock, args) as number | typeof WOULD_BLOCK;
-            if (n === WOULD_BLOCK) return n;
+          await this.#wait(READABLE, "recvfromInto", [view, undefined, options], 1, 2, (sock, args) => {
+            const received = Socket.#recvfromInto(sock, args) as [number, unknown] | typeof WOULD_BLOCK;
+            if (received === WOULD_BLOCK) return received;
+            const [n, address] = received;
+            if (n === 0 && isDatagram(address)) return AGAIN;
             if (n === 0) controller.close();
             byobRequest.respond(n);
             return n;
           });
           return;
         }
-        await this.#wait(READABLE, "recv", [SIZE, options], 1, 1, (sock, args) => {
-          const data = Socket.#recv(sock, args) as Buffer | typeof WOULD_BLOCK;
-          if (data === WOULD_BLOCK) return data;
+        await this.#wait(READABLE, "recvfrom", [SIZE, options], 1, 1, (sock, args) => {
+          const received = Socket.#recvfrom(sock, args) as [Buffer, unknown] | typeof WOULD_BLOCK;
+          if (received === WOULD_BLOCK) return received;
+          const [data, address] = received;
+          if (data.length === 0 && isDatagram(address)) return AGAIN;
           if (data.length === 0) controller.close();
           else controller.enqueue(data as Uint8Array<ArrayBuffer>);
           return data;
@@ -977,32 +995,32 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   // The attempts. What `lines` left comes first.
 
   static #recv(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#unread !== null) return sock.#takeUnread(args[0]);
+    if (sock.#hasUnread(args, 1)) return sock.#takeUnread(args[0], args[1]);
     return quietly(sock.#core.recv as AnyMethod, sock.#core, args);
   }
 
   static #recvfrom(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#unread !== null) return [sock.#takeUnread(args[0]), null];
+    if (sock.#hasUnread(args, 1)) return [sock.#takeUnread(args[0], args[1]), null];
     return quietly(sock.#core.recvfrom as AnyMethod, sock.#core, args);
   }
 
   static #recvInto(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#unread !== null) return sock.#takeUnreadInto([args[0]], args[1]);
+    if (sock.#hasUnread(args, 2)) return sock.#takeUnreadInto([args[0]], args[1], args[2]);
     return quietly(sock.#core.recvInto as AnyMethod, sock.#core, args);
   }
 
   static #recvfromInto(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#unread !== null) return [sock.#takeUnreadInto([args[0]], args[1]), null];
+    if (sock.#hasUnread(args, 2)) return [sock.#takeUnreadInto([args[0]], args[1], args[2]), null];
     return quietly(sock.#core.recvfromInto as AnyMethod, sock.#core, args);
   }
 
   static #recvmsg(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#unread !== null) return [sock.#takeUnread(args[0]), [], 0, null];
+    if (sock.#hasUnread(args, 2)) return [sock.#takeUnread(args[0], args[2]), [], 0, null];
     return quietly(sock.#core.recvmsg as AnyMethod, sock.#core, args);
   }
 
   static #recvmsgInto(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#unread !== null) return [sock.#takeUnreadInto(args[0] as unknown[], undefined), [], 0, null];
+    if (sock.#hasUnread(args, 2)) return [sock.#takeUnreadInto(args[0] as unknown[], undefined, args[2]), [], 0, null];
     return quietly(sock.#core.recvmsgInto as AnyMethod, sock.#core, args);
   }
 
@@ -1058,25 +1076,32 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     return [first[0], ...rest];
   }
 
-  /** Of what `lines` left. */
-  #takeUnread(bufsize: unknown): Buffer {
+  /** Whether a call gets what `lines` left: `flags` is where its flags are. Other queues are not the stream's. */
+  #hasUnread(args: unknown[], flags: number): boolean {
+    if (this.#unread === null) return false;
+    return args.length <= flags || !(bits(args[flags], "flags") & (MSG_OOB | (MSG_ERRQUEUE ?? 0)));
+  }
+
+  #takeUnread(bufsize: unknown, flags: unknown): Buffer {
     const unread = this.#unread!;
     const size = integer(bufsize, "bufsize", 0);
     const taken = unread.subarray(0, size);
-    this.#unread = size < unread.length ? unread.subarray(size) : null;
+    if (!((flags as number) & MSG_PEEK)) this.#unread = size < unread.length ? unread.subarray(size) : null;
     return taken;
   }
 
-  #takeUnreadInto(buffers: unknown[], nbytes: unknown): number {
+  #takeUnreadInto(buffers: unknown[], nbytes: unknown, flags: unknown): number {
+    const unread = this.#unread;
     let at = 0;
     for (const [i, buffer] of buffers.entries()) {
       const view = bytesOf(writable(buffer, buffers.length === 1 ? "buffer" : `buffers[${i}]`));
       const most = nbytes === undefined ? 0 : integer(nbytes, "nbytes", 0, byteLengthOf(view));
       if (this.#unread === null) continue;
-      const part = this.#takeUnread(most === 0 ? view.length : most);
+      const part = this.#takeUnread(most === 0 ? view.length : most, 0);
       view.set(part);
       at += part.length;
     }
+    if ((flags as number) & MSG_PEEK) this.#unread = unread;
     return at;
   }
 }

@@ -413,6 +413,12 @@ export class Waits implements Waiting {
     waiting.delete(this.#id);
   }
 
+  /** There may be something for those that wait, of which the poller does not know: they are tried in their turn. */
+  again(events: Wanted): void {
+    const line = this.#lines.get(events);
+    if (line !== undefined && line.first !== null) this.#postpone(line, events);
+  }
+
   resume(events: number): void {
     for (const [wanted, line] of this.#lines) if (wanted & events) line.postponed = false;
     this.#serve(events);

@@ -1,6 +1,16 @@
 /** Iteration and Web streams. */
 import { describe, expect, test } from "bun:test";
-import { AF_INET, createConnection, createServer, SHUT_WR, SOCK_DGRAM, Socket } from "../../src/promises.ts";
+import {
+  AF_INET,
+  createConnection,
+  createServer,
+  MSG_ERRQUEUE,
+  MSG_OOB,
+  MSG_PEEK,
+  SHUT_WR,
+  SOCK_DGRAM,
+  Socket,
+} from "../../src/promises.ts";
 import { rejected, rejection, take, tcp, turn } from "./help.ts";
 
 describe("for await", () => {
@@ -167,9 +177,70 @@ describe("lines", () => {
     a.close();
     b.close();
   });
+
+  test("what stands behind a line comes to who waits already, and lines are whole", async () => {
+    const [a, b] = await tcp();
+    const lines = b.lines();
+    const first = [lines.next(), lines.next(), b.recv(10), b.lines().next()];
+    await turn();
+    await a.sendall("hel");
+    await turn();
+    await a.sendall("lo\nworld\n");
+    expect([await first[0], await first[1]]).toEqual([
+      { done: false, value: "hello" },
+      { done: false, value: "world" },
+    ]);
+    await a.sendall("rest\nx");
+    expect(String(await first[2])).toBe("rest\nx");
+    // What was received of a line that is given up goes to the next, too.
+    await turn();
+    await a.sendall("half");
+    await turn();
+    const abort = new AbortController();
+    const [given, next] = [b.lines({ signal: abort.signal }).next(), b.recv(10)];
+    await a.sendall("\nof");
+    expect(await first[3]).toEqual({ done: false, value: "half" });
+    await turn();
+    abort.abort();
+    expect(await rejection(given)).toBe("AbortError");
+    expect(String(await next)).toBe("of");
+    a.close();
+    b.close();
+  });
+
+  test("what is left can be looked at, and is in no other queue", async () => {
+    const [a, b] = await tcp();
+    await a.sendall("head\nrest");
+    await b.lines().next();
+    const into = Buffer.alloc(2);
+    expect(String(await b.recv(10, MSG_PEEK))).toBe("rest");
+    expect([await b.recvInto(into, 0, MSG_PEEK), String(into)]).toEqual([2, "re"]);
+    expect(String((await b.recvmsg(10, 0, MSG_PEEK))[0])).toBe("rest");
+    b.settimeout(0);
+    expect(await rejected(b.recv(10, MSG_OOB))).not.toBe("no error");
+    if (MSG_ERRQUEUE !== undefined) expect(await rejected(b.recvmsg(10, 0, MSG_ERRQUEUE))).toBe("EAGAIN");
+    expect(await rejection(b.recv(10, "none" as never))).toBe("TypeError");
+    expect(String(await b.recv(10))).toBe("rest");
+    a.close();
+    b.close();
+  });
 });
 
 describe("Web streams", () => {
+  test("an empty datagram is not the end", async () => {
+    using a = new Socket(AF_INET, SOCK_DGRAM);
+    using b = new Socket(AF_INET, SOCK_DGRAM);
+    b.bind(["127.0.0.1", 0]);
+    const by = [() => b.readable.getReader(), () => b.readable.getReader({ mode: "byob" })] as const;
+    for (const [i, reader] of by.entries()) {
+      for (const text of ["", `${i}`]) await a.sendto(text, b.getsockname());
+      const readable = reader();
+      const { value, done } = await (readable as ReadableStreamBYOBReader).read(new Uint8Array(10));
+      expect([String(Buffer.from(value!)), done]).toEqual([`${i}`, false]);
+      readable.releaseLock();
+    }
+  });
+
   test("a response's body, by default and by BYOB readers", async () => {
     const [a, b] = await tcp();
     const sent = a.sendall("x".repeat(300_000)).then(() => a.close());
