@@ -26,6 +26,27 @@ const zerocopy = needs("SO_ZEROCOPY", has);
 
 const data = (length: number): Uint8Array => new Uint8Array(length).map((_, i) => i % 251);
 
+zerocopy("what the kernel has not sent yet is held, even where the object that sent it is forgotten", async () => {
+  using own = new Sockets();
+  const [a] = own.tcp();
+  const freed = new Set<number>();
+  const forgotten = new FinalizationRegistry((i: number) => freed.add(i));
+  // The peer does not receive: what it has no room for remains here.
+  const begin = (i: number): void => {
+    const sent = new Uint8Array(500_000);
+    forgotten.register(sent, i);
+    if (i === 0) new ZeroCopy(a).send(sent);
+  };
+  for (let i = 0; i < 10; i++) begin(i);
+  for (let i = 0; i < 100 && freed.size < 5; i++) {
+    Bun.gc(true);
+    await Bun.sleep(10);
+  }
+  expect(freed.size).toBeGreaterThanOrEqual(5);
+  expect(freed.has(0)).toBe(false);
+  expect(() => new ZeroCopy(a)).toThrow(/^sock: /);
+});
+
 zerocopy("a datagram arrives as it is, and on this machine the kernel says that it copied", () => {
   using own = new Sockets();
   const [a, b] = [own.udp(), own.udp()];
