@@ -100,6 +100,7 @@ function race<Entry>(
   attempt: (entry: Entry, signal: AbortSignal) => Promise<Socket>,
 ): Promise<Socket | undefined> {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted(); // since the last wait
     const losers = new AbortController();
     let begun = 0;
     let running = 0;

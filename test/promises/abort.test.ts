@@ -425,4 +425,21 @@ describe.each(Object.entries(operations))("%s", (operation, open) => {
   });
 });
 
+test("a connection that is given up between the names and the first attempt is not made", async () => {
+  using server = net.createServer(["127.0.0.1", 0]);
+  const given = new Counted();
+  const { signal } = given;
+  // The answer of the resolver is there when nobody listens any more.
+  const remove = signal.removeEventListener.bind(signal);
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    remove(...args);
+    given.abort();
+  };
+  const outcome = await net.createConnection(server.getsockname(), { signal }).then(
+    (conn) => conn.close(),
+    (error: unknown) => error,
+  );
+  expect(outcome).toBe(given.reason);
+});
+
 const leftOpen = (before: number[]): number[] => descriptors().filter((fd) => !before.includes(fd));
