@@ -43,7 +43,7 @@ export function parseFilter(text: string): FilterInstruction[] {
 }
 
 /** The instructions as `struct sock_filter`. */
-function pack(instructions: unknown, name: string): DataView {
+export function pack(instructions: unknown, name: string): DataView {
   const program = list(instructions, name, "instructions");
   if (program.length === 0 || program.length > INSTRUCTIONS_MAX) {
     throw wrongValue(name, `1 to ${INSTRUCTIONS_MAX} instructions`, `${program.length}`);
@@ -95,14 +95,18 @@ const held = new Set<DataView>();
 export function attachFilter(sock: Socket, instructions: Iterable<FilterInstruction>, option?: number): void {
   aSocket(sock);
   const o = arguments.length < 3 ? SO_ATTACH_FILTER : integer(option, "option");
-  const program = pack(instructions, "instructions");
+  attach(sock, pack(instructions, "instructions"), o);
+}
+
+/** {@link attachFilter} of what {@link pack} made. */
+export function attach(sock: Socket, program: DataView, option: number): void {
   const fprog = new Uint32Array(4); // struct sock_fprog: a number in 16 bits, a gap, a pointer
   held.add(program);
   try {
     // Nothing of the caller's runs from the pointer to the call.
     const [low, high] = slicesOf([program]) as unknown as [number, number];
     fprog.set([program.byteLength / 8, 0, low, high]);
-    set(sock, o, fprog);
+    set(sock, option, fprog);
   } finally {
     held.delete(program);
   }

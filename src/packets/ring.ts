@@ -30,6 +30,7 @@ import {
   PACKET_STATISTICS,
   PACKET_TX_RING,
   PACKET_VERSION,
+  SO_ATTACH_FILTER,
   SOCK_RAW,
   SOL_PACKET,
   TPACKET_V3,
@@ -37,7 +38,7 @@ import {
 import { systemError } from "../errors.ts";
 import { interfaceIndex } from "../families/interface.ts";
 import { packet, type PacketAddress } from "../families/packet.ts";
-import { attachFilter, type FilterInstruction } from "../messages/filter.ts";
+import { attach, type FilterInstruction, pack } from "../messages/filter.ts";
 import { packet_mreq } from "../messages/options.ts";
 import { io, IO_NAME_WORD, ioWords, type Mapping, mapMemory, READABLE, shim, WRITABLE } from "../native.ts";
 import type { WaitOptions } from "../promises/names.ts";
@@ -458,7 +459,6 @@ export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame>
       "promiscuous",
       "fanout",
     ]);
-    const { filter } = named;
     const protocol = named.protocol === undefined ? ETH_P_ALL : integer(named.protocol, "options.protocol", 1, 0xffff);
     const size = named.blockSize === undefined ? 1 << 18 : integer(named.blockSize, "options.blockSize", PAGE, 1 << 30);
     if (size % PAGE !== 0) throw wrongValue("options.blockSize", `a multiple of ${PAGE}`, size);
@@ -470,13 +470,14 @@ export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame>
     }
     const promiscuous = named.promiscuous === undefined ? false : flag(named.promiscuous, "options.promiscuous");
     const fanout = named.fanout === undefined ? null : fanoutOf(named.fanout);
+    const filter = named.filter === undefined ? null : pack(named.filter, "options.filter");
     if (PACKET_RX_RING === undefined) throw lacking("PacketRing", "on Linux only");
     const ifindex = interfaceIndex(ifname, "ifname");
     if (promiscuous && ifindex === 0) throw wrongValue("ifname", "one interface, to be promiscuous", ifname);
 
     super(ifname, size * count, (sock) => {
       sock.setsockopt(SOL_PACKET, PACKET_RX_RING, request(size, count, FRAME_UNIT, Math.round(after * 1000)));
-      if (filter !== undefined) attachFilter(sock, filter as Iterable<FilterInstruction>);
+      if (filter !== null) attach(sock, filter, SO_ATTACH_FILTER);
       sock.bind([ifname, protocol]);
       if (promiscuous) {
         const membership = packet_mreq.encode({ ifindex, type: PACKET_MR_PROMISC });

@@ -296,12 +296,14 @@ function redirect(sock: Socket, ifindex: number, queue: number): number {
 const TRIES = 100;
 
 /** Binds a socket to a queue. The kernel frees the queue of a socket that was closed a moment later. */
-function bindTo(sock: Socket, name: Uint8Array): void {
+function bindTo(sock: Socket, name: Uint8Array, ifname: string): void {
   for (let tries = TRIES; ; tries--) {
     try {
       return sock.bind([AF_XDP as number, name] as never);
     } catch (error) {
-      if (tries === 0 || !(error instanceof OSError) || error.errno !== EBUSY) throw error;
+      if (!(error instanceof OSError)) throw error;
+      // The name of AF_XDP is one that nobody could read.
+      if (tries === 0 || error.errno !== EBUSY) throw systemError("bind", -error.errno, ifname);
       Bun.sleepSync(1);
     }
   }
@@ -417,7 +419,7 @@ export class XdpSocket extends Ring implements AsyncIterable<XdpFrame> {
       new DataView(name.buffer).setUint16(0, XDP_COPY, true);
       new DataView(name.buffer).setUint32(2, ifindex, true);
       new DataView(name.buffer).setUint32(6, queue, true);
-      bindTo(sock, name);
+      bindTo(sock, name, ifname);
       link = redirect(sock, ifindex, queue);
     } catch (error) {
       sock.close();

@@ -259,6 +259,8 @@ xdp("what is wrong is told by name before anything is opened, and nothing stays 
     }
     using again = new XdpSocket("there0", { frameCount: 2 });
     expect(again.frameCount).toBe(1);
+    const bind = { message: expect.stringMatching(/^bind EINVAL there0: /) as string };
+    expect(() => new XdpSocket("there0", { queue: 1023 })).toThrow(expect.objectContaining(bind));
   });
   expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
   expect(mappedRings()).toBe(mapped);
