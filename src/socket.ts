@@ -877,12 +877,12 @@ export class Socket<out Name extends FamilyName = FamilyName> {
 
   /** The address that the last call left. */
   #address(): AddressOf<Name> {
-    return decodeName(this.#proto) as AddressOf<Name>;
+    return decodeName(this.#proto, this.#handle.fd) as AddressOf<Name>;
   }
 
   /** The sender's address that the last receive left. */
   #sender(): SenderOf<Name> {
-    return decodeName(this.#proto) as SenderOf<Name>;
+    return decodeName(this.#proto, this.#handle.fd) as SenderOf<Name>;
   }
 
   /** Shows what a person wants to know: the names of its constants, and both addresses. */

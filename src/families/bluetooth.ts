@@ -196,7 +196,7 @@ export const bluetooth: Family = {
     return protocols.get(proto)?.encode(address) ?? other.encode(address, syscall, proto, fd);
   },
 
-  decode(name, length, proto) {
-    return protocols.get(proto)?.decode(name, length, proto);
+  decode(name, length, proto, fd) {
+    return protocols.get(proto)?.decode(name, length, proto, fd);
   },
 };

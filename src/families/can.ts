@@ -84,10 +84,10 @@ export const can: Family = {
     return LENGTH;
   },
 
-  decode(name, length, proto) {
+  decode(name, length, proto, fd) {
     const view = new DataView(name.buffer, name.byteOffset);
     if (length < (proto === CAN_ISOTP ? TX_ID + 4 : proto === CAN_J1939 ? ADDR + 1 : IFINDEX + 4)) return undefined;
-    const ifname = interfaceName(view.getInt32(IFINDEX, true));
+    const ifname = interfaceName(view.getInt32(IFINDEX, true), fd);
     if (proto === CAN_ISOTP) {
       return [ifname, view.getUint32(RX_ID, true), view.getUint32(TX_ID, true)] satisfies CanIsotpAddress;
     }

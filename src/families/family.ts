@@ -26,9 +26,10 @@ export interface Family {
   /**
    * Unpacks a name. Every byte up to `length` was written by the system, none behind it.
    *
+   * @param fd - The descriptor of the socket that it came from, whose network it speaks of; -1 where there is none.
    * @returns The address; `undefined` where the name is too short to be one.
    */
-  decode(name: Uint8Array, length: number, proto: number): unknown;
+  decode(name: Uint8Array, length: number, proto: number, fd: number): unknown;
 }
 
 /** Where an encoder writes; a call that takes an address passes it on at once. */

@@ -137,8 +137,10 @@ const seen = new Int32Array(KNOWN);
  * The address that the last call left in the block of results; null where it left none.
  *
  * A name that is too short for its family comes as bytes: data that was received with it is not lost for that.
+ *
+ * @param fd - The socket's descriptor; -1 where it has none any more.
  */
-export function decodeName(proto: number): unknown {
+export function decodeName(proto: number, fd: number): unknown {
   const length = ioWords[0]!;
   if (length <= 0) return null;
   const end = IO_NAME_WORD + ((length + 3) >> 2);
@@ -153,7 +155,7 @@ export function decodeName(proto: number): unknown {
     if (i === words.length) return entry.address;
   }
   const family = familyOf(nameFamily(ioName));
-  const address = family.decode(ioName, length, proto) ?? other.decode(ioName, length, proto) ?? null;
+  const address = family.decode(ioName, length, proto, fd) ?? other.decode(ioName, length, proto, fd) ?? null;
   if (family.isVolatile) return address;
   if (seen[slot] !== hash) {
     seen[slot] = hash;
@@ -173,5 +175,5 @@ export function decodePacked(name: Uint8Array, proto: number): unknown {
   io.fill(0, IO_NAME_WORD * 4);
   ioName.set(name.subarray(0, ioName.length));
   ioWords[0] = Math.min(name.length, ioName.length);
-  return decodeName(proto);
+  return decodeName(proto, -1);
 }

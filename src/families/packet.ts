@@ -69,13 +69,13 @@ export const packet: Family = {
     return LENGTH;
   },
 
-  decode(name, length) {
+  decode(name, length, _proto, fd) {
     if (length < ADDR) return undefined;
     const view = new DataView(name.buffer, name.byteOffset);
     // Devices with longer addresses than the structure has room for give a longer structure.
     const end = Math.min(ADDR + name[HALEN]!, length);
     return [
-      interfaceName(view.getInt32(IFINDEX, true)),
+      interfaceName(view.getInt32(IFINDEX, true), fd),
       view.getUint16(PROTOCOL),
       name[PKTTYPE]!,
       view.getUint16(HATYPE, true),

@@ -532,7 +532,7 @@ function internetAddress(name: Uint8Array): InetAddress | Inet6Address | undefin
   if (name.length < 2) return undefined;
   const family = nameFamily(name);
   const codec = family === AF_INET ? inet : family === AF_INET6 ? inet6 : undefined;
-  return codec?.decode(name, name.length, 0) as InetAddress | Inet6Address | undefined;
+  return codec?.decode(name, name.length, 0, -1) as InetAddress | Inet6Address | undefined;
 }
 
 const origdst: Codec = {

@@ -227,8 +227,8 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
 
   #length = 0;
   #sent = 0;
-  /** The protocol of the socket that it was received from, on which addresses depend. */
-  #proto: number;
+  /** The socket that it was received from, on whose protocol and network addresses depend. */
+  #from: Socket;
   /** Whether its control messages are such as were received. */
   #isReceived = false;
   #isHeld = false;
@@ -266,7 +266,7 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     if (all > INT_MAX) throw wrongValue("options.capacity and options.size", "at most 2 GiB together", all);
     this.#table = makeTable(this.#capacity, this.#size, this.#controlSize);
     this.#data = Buffer.from(new ArrayBuffer(this.#capacity * this.#size));
-    this.#proto = this.#sock.proto;
+    this.#from = this.#sock;
     this.#addressTurns = new Int32Array(this.#capacity);
     this.#segmentSizes = new Int32Array(this.#capacity);
     this.#segmentTurns = new Int32Array(this.#capacity);
@@ -318,7 +318,7 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
       const at = names + NAME_WORDS * i;
       ioWords[0] = length;
       for (let word = 0; word < length; word += 4) ioWords[IO_NAME_WORD + (word >> 2)] = words[at + (word >> 2)]!;
-      this.#addresses[i] = decodeName(this.#proto);
+      this.#addresses[i] = decodeName(this.#from.proto, this.#from.fileno());
       this.#addressTurns[i] = this.#turn;
     }
     return this.#addresses[i] as SenderOf<Name>;
@@ -521,7 +521,7 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     this.#receiveError = words[ERROR]!;
     this.#length = n;
     this.#isReceived = true;
-    this.#proto = sock.proto;
+    this.#from = sock;
     if (isUnix && this.#controlSize > 0) this.#findDescriptors();
     return n;
   }

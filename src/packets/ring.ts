@@ -145,6 +145,8 @@ class Place {
     /** The block's first byte in the ring. */
     readonly start: number,
     readonly size: number,
+    /** The ring's descriptor: good as long as there is a frame. */
+    readonly fd: number,
   ) {}
 
   /** The block's memory, for views that end with the block. */
@@ -255,7 +257,7 @@ export class Frame extends FrameBytes {
     const at = this.#header();
     const mac = this.#words[at + MAC]! & 0xffff;
     const name = new Uint8Array(this.#words.buffer, 4 * (at + ADDRESS), Math.max(0, mac - 4 * ADDRESS));
-    return packet.decode(name, name.length, 0) as PacketAddress;
+    return packet.decode(name, name.length, 0, this.#place.fd) as PacketAddress;
   }
 
   /** The frame itself: `snapLength` bytes in the ring, good until the block is released. */
@@ -487,7 +489,7 @@ export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame>
     });
     this.#blockSize = size;
     this.#blockCount = count;
-    this.#empty = new Block(new Place(this.words, this.bytes, this.mapping, 0, 0), this.#release);
+    this.#empty = new Block(new Place(this.words, this.bytes, this.mapping, 0, 0, -1), this.#release);
   }
 
   /** Whether there is a block to look at. */
@@ -506,7 +508,7 @@ export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame>
     if (this.#block !== null) return this.#block;
     while (this.#isReady()) {
       const start = this.#index * this.#blockSize;
-      const place = new Place(this.words, this.bytes, this.mapping, start, this.#blockSize);
+      const place = new Place(this.words, this.bytes, this.mapping, start, this.#blockSize, this.fileno());
       this.#block = new Block(place, this.#release);
       if (this.#block.length > 0) return this.#block;
       this.release(); // whose time was up before a frame was in it

@@ -32,6 +32,7 @@ import {
 } from "../../src/index.ts";
 import { ARPHRD_ETHER, ARPHRD_LOOPBACK } from "../../src/all-constants.ts";
 import { packet_mreq } from "../../src/messages.ts";
+import { MessageBatch } from "../../src/packets.ts";
 import { codeOf, hasMemberships, needs, python, slowness, Sockets } from "../help.ts";
 import { capture, join, lacking, Network, tshark } from "../networks.ts";
 
@@ -226,6 +227,26 @@ packet("a frame that is cut is told of, with its whole length where that is aske
     const room = Buffer.alloc(14);
     expect(sock.recvfromInto(room, 14, MSG_TRUNC)[0]).toBe(60);
   });
+});
+
+packet("the name is that of the socket's own network, wherever it is asked for, and as it is now", () => {
+  using own = new Sockets();
+  using wire = new Wire();
+  const here = open(own, wire.here, SOCK_RAW, "here0");
+  const there = open(own, wire.there, SOCK_RAW, "there0");
+  const batch = new MessageBatch(there);
+  const send = () => here.sendmsg([frame(PEER, MAC, "x")]);
+  send();
+  // This thread's network has other interfaces by those numbers, or none.
+  expect([here.getsockname()[0], there.getsockname()[0]]).toEqual(["here0", "there0"]);
+  expect(there.recvfrom(2000)[1]![0]).toBe("there0");
+  for (const command of ["down", "name again0", "up"])
+    wire.there.ip(`link set dev ${command === "up" ? "again0" : "there0"} ${command}`);
+  expect(there.getsockname()[0]).toBe("again0");
+  expect(codeOf(() => there.recv(1))).toBe("ENETDOWN"); // it was down
+  send();
+  expect(there.recvBatch(batch)).toBe(1);
+  expect(batch.address(0)![0]).toBe("again0");
 });
 
 packet("an interface that goes away: an error once, and a name without it", () => {
