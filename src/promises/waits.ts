@@ -335,7 +335,7 @@ export class Waits implements Waiting {
       return Promise.reject(systemError(wait.syscall, -EBADF));
     }
     try {
-      started();
+      started(); // before anything says that it waits: there may be no descriptors left for it
     } catch (error) {
       wait.abandoned?.();
       return Promise.reject(error);
@@ -385,7 +385,8 @@ export class Waits implements Waiting {
   ready(events: number): void {
     this.#armed &= (events & (FAILED | WRITABLE)) === FAILED ? KEPT_FAILED : KEPT;
     let told = events & FAILED ? READABLE | WRITABLE | URGENT | FAILED : events;
-    // An attempt in vain may make the system tell of the same again: the rest waits for the end of the pause.
+    // It may be the attempt itself that is told: Linux gives room back that a message took which a full Unix receiver
+    // refused. Those who write try again after the pause.
     if (this.#pause !== undefined) told &= READABLE;
     if (told === 0) return this.#arm();
     if ((told & this.#wanted()) === 0) {
