@@ -4,7 +4,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { descriptor, INT_MAX, text, wrongType } from "./args.ts";
 import { EAGAIN, EBADF, EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP, Errno, SOCK_STREAM } from "./constants.ts";
-import { OSError, quietly, systemError, WOULD_BLOCK } from "./errors.ts";
+import { OSError, systemError, WOULD_BLOCK } from "./errors.ts";
 import { shim } from "./native.ts";
 import type { Socket } from "./socket.ts";
 
@@ -128,11 +128,13 @@ function* sendFrom(
         const n = ofFile("read", () => fs().readSync(fd, into, 0, Math.min(left, into.length), position));
         if (n === 0) break;
         for (let at = 0; at < n;) {
-          const taken = quietly(sock.send, sock, [into.subarray(at, n)]);
-          if (taken === WOULD_BLOCK) {
+          const left = into.subarray(at, n);
+          const taken = shim.bs_send(sock.fileno(), left, left, 0, sock.gettimeout() ?? -1);
+          if (taken === -EAGAIN) {
             yield WOULD_BLOCK;
             continue;
           }
+          if (taken < 0) throw systemError("sendfile", taken);
           at += taken;
           sent += taken;
         }
