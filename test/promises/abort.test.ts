@@ -19,7 +19,7 @@ import {
   passesDescriptors,
   Sockets,
 } from "../help.ts";
-import { fill, take, tcp, turn } from "./help.ts";
+import { ends, fill, take, tcp, turn } from "./help.ts";
 
 /** A signal that counts who listens to it. */
 class Counted {
@@ -80,7 +80,7 @@ const receiving =
 /** One that sends the text "data" on a connection that is full. */
 const sending =
   (send: (sock: Socket<"AF_INET">, signal: AbortSignal) => Promise<unknown>) => async (): Promise<Waiting> => {
-    const [a, b] = await tcp();
+    const [a, b] = await ends();
     const before = await fill(a);
     return {
       call: (signal) => send(a, signal),

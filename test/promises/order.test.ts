@@ -2,14 +2,12 @@
 import { describe, expect, test } from "bun:test";
 import * as root from "../../src/index.ts";
 import { AF_INET, createServer, SOCK_DGRAM, Socket, socketpair } from "../../src/promises.ts";
-import { descriptors, hasUnixDatagrams, isLinux, needs, slowness } from "../help.ts";
-import { fill, rejected, rejection, take, tcp, turn } from "./help.ts";
-
-const pair = async () => (isLinux ? socketpair() : tcp()) as Promise<[Socket, Socket]> | [Socket, Socket];
+import { descriptors, hasUnixDatagrams, isLinux, isWindows, needs, slowness } from "../help.ts";
+import { ends, fill, LATE, rejected, rejection, take, turn } from "./help.ts";
 
 describe("several wait on one socket", () => {
   test("readers are served first come, first served", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     const order: string[] = [];
     const reads = Array.from({ length: 5 }, (_, i) => b.recv(1).then((data) => order.push(`${i}${data}`)));
     await a.sendall("abcde");
@@ -20,7 +18,7 @@ describe("several wait on one socket", () => {
   });
 
   test("one that comes when data has come waits behind those before it", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     const first = b.recv(1);
     await a.sendall("ab");
     const second = b.recv(1); // the loop does not know yet
@@ -30,7 +28,7 @@ describe("several wait on one socket", () => {
   });
 
   test("writers do not mix: each sendall is sent whole", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     const before = await fill(a);
     const parts = [1, 2, 3].map((i) => new Uint8Array(1_000_000).fill(i));
     const sent = Promise.all(parts.map((part) => a.sendall(part)));
@@ -42,7 +40,7 @@ describe("several wait on one socket", () => {
   });
 
   test("a reader and a writer do not wait for one another", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     const filled = await fill(a);
     const sent = a.send("last");
     const received = a.recv(10);
@@ -55,7 +53,7 @@ describe("several wait on one socket", () => {
   });
 
   test("one that leaves from the midst does not disturb the others", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     const given = new AbortController();
     const first = b.recv(1);
     const second = b.recv(1, { signal: given.signal });
@@ -71,7 +69,7 @@ describe("several wait on one socket", () => {
 
 describe("abort", () => {
   test("before the call: nothing is done", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     await a.sendall("kept");
     const signal = AbortSignal.abort();
     expect(await rejection(b.recv(10, { signal }))).toBe("AbortError");
@@ -85,7 +83,7 @@ describe("abort", () => {
   });
 
   test("at the same moment as the data: it is given, or it is left", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     for (let i = 0; i < 500; i++) {
       const given = new AbortController();
       const received = b.recv(10, { signal: given.signal }).then(String, () => null);
@@ -103,7 +101,7 @@ describe("abort", () => {
   });
 
   test("of every call, while it waits", async () => {
-    const [a, b] = await tcp();
+    const [a, b] = await ends();
     await fill(a);
     using server = createServer(["127.0.0.1", 0]);
     const calls: ((signal: AbortSignal) => Promise<unknown>)[] = [
@@ -147,7 +145,7 @@ describe("abort", () => {
       listeners--;
       return Reflect.apply(removeEventListener, this, args);
     };
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     const received = b.recv(1, { signal: given.signal });
     expect(listeners).toBe(1);
     await a.send("x");
@@ -160,7 +158,7 @@ describe("abort", () => {
 
 describe("timeouts", () => {
   test("are the socket's, in seconds, for each call", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     b.settimeout(0.05);
     const started = performance.now();
     const all = await Promise.all([rejected(b.recv(1)), rejected(b.recv(1))]);
@@ -175,7 +173,7 @@ describe("timeouts", () => {
   });
 
   test("what is there when a busy loop comes back is given, late as it is", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     b.settimeout(0.02);
     const received = b.recv(10);
     await a.sendall("there");
@@ -186,7 +184,7 @@ describe("timeouts", () => {
   });
 
   test("sendall's is for the whole", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     a.settimeout(0.1);
     const sent = rejected(a.sendall(new Uint8Array(50_000_000)));
     const reader = (async () => {
@@ -204,7 +202,7 @@ describe("timeouts", () => {
 
 describe("close", () => {
   test("rejects all that waits", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     await fill(b);
     const waits = [b.recv(1), b.recv(1), b.send("x"), b.sendall("y")].map(rejected);
     b.close();
@@ -214,8 +212,8 @@ describe("close", () => {
   });
 
   test("from within what another wait calls", async () => {
-    const [a, b] = await pair();
-    const [c, d] = await pair();
+    const [a, b] = await ends();
+    const [c, d] = await ends();
     const other = rejected(d.recv(1));
     const closing = b.recv(1).then(() => d.close());
     const behind = b.recv(1).then(() => "served", rejected as never);
@@ -228,7 +226,7 @@ describe("close", () => {
   });
 
   test("from within a reader of the same socket", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     const first = b.recv(1).then(() => b.close());
     const rest = [b.recv(1), b.recv(1)].map((promise) => promise.then(String, (error: root.OSError) => error.code));
     await a.sendall("x");
@@ -239,12 +237,12 @@ describe("close", () => {
 
   test("a number that the system gives again is not touched by an old wait", async () => {
     for (let i = 0; i < 200; i++) {
-      const [a, b] = await pair();
+      const [a, b] = await ends();
       const old = rejected(b.recv(10));
       const number = b.fileno();
       const copy = b.dup(); // keeps the old one alive in the system
       b.close();
-      const [c, d] = await pair();
+      const [c, d] = await ends();
       const again = [c, d].find((sock) => sock.fileno() === number);
       const waits = again?.recv(10);
       await a.sendall("old");
@@ -260,13 +258,14 @@ describe("close", () => {
   });
 
   test("a descriptor that was closed behind its socket's back does no harm", async () => {
-    const [a, b] = await pair();
+    const [a, b] = await ends();
     const waits = rejected(b.recv(1));
     root.close(b.fileno());
     a.close();
     await turn();
     expect(() => b.close()).toThrow();
-    expect(await waits).toBe("ECANCELED");
+    // Windows tells that it is none any more, the others forget it.
+    expect(isWindows ? ["EBADF", "ECANCELED"] : ["ECANCELED"]).toContain(await waits);
   });
 });
 
@@ -373,5 +372,5 @@ test("a burst leaves the event loop its turns", async () => {
   const busyLag = await lag();
   abort();
   expect(await busy).toBeGreaterThan(1000);
-  expect(busyLag).toBeLessThan((5 + 3 * Math.max(idle, 0)) * slowness);
+  expect(busyLag).toBeLessThan(LATE + 3 * Math.max(idle, 0) * slowness);
 });
