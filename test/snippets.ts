@@ -22,6 +22,7 @@ import {
   removeFolder,
   slowness,
   hasFilters,
+  hasLinuxOptions,
   hasLo,
   hasMulticastInterface,
   hasPacketRings,
@@ -29,6 +30,7 @@ import {
   hasTcpInfo,
 } from "./help.ts";
 import { AF_CAN, AF_PACKET, AF_XDP, SO_PEERCRED } from "../src/index.ts";
+import { CLOCK_REALTIME } from "../src/packets.ts";
 
 const project = join(import.meta.dir, "..");
 
@@ -166,6 +168,8 @@ const requirements: Requirement[] = [
   [/\bip_mreqn\./, "IP_MULTICAST_IF with an interface's number", hasMulticastInterface],
   [/\bTCP_INFO\b/, "TCP_INFO", hasTcpInfo],
   [/\badopt(Server)?\(/, "Bun that adopts descriptors", !isWindows],
+  [/\bSO_(TXTIME|ZEROCOPY)\b/, "options of Linux", hasLinuxOptions],
+  [/\bCLOCK_REALTIME\b/, "clock_gettime", CLOCK_REALTIME !== undefined],
 ];
 
 /** Registers a test for each snippet. They all run at once, as soon as the first is asked for. */

@@ -12,6 +12,7 @@ import {
   IPPROTO_IP,
   IPPROTO_TCP,
   SHUT_WR,
+  SO_BROADCAST,
   SO_RCVBUF,
   SOCK_DGRAM,
   SOCK_STREAM,
@@ -113,8 +114,10 @@ telling("what the handle's own methods set is read, and the other way round", as
   const udp = await Bun.udpSocket({ hostname: "127.0.0.1" });
   using sock = borrow(udp);
   expect([sock.family, sock.type]).toEqual([AF_INET, SOCK_DGRAM]);
-  udp.setTTL(9);
-  expect(sock.getsockopt(IPPROTO_IP, IP_TTL)).toBe(9);
+  for (const on of [true, false]) {
+    udp.setBroadcast(on);
+    expect(sock.getsockopt(SOL_SOCKET, SO_BROADCAST) !== 0).toBe(on);
+  }
   udp.close();
 
   const server = echoServer();

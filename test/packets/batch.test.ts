@@ -40,6 +40,7 @@ import {
   hasLinuxOptions,
   hasUnixDatagrams,
   isLinux,
+  isWindows,
   needs,
   passesDescriptors,
   slowness,
@@ -335,7 +336,7 @@ describe("what is sent", () => {
     using own = new Sockets();
     const a = own.udp();
     const batch = filled(a, ["x"]); // nobody says where to
-    expect(codeOf(() => a.sendBatch(batch))).toMatch(/EDESTADDRREQ|ENOTCONN/);
+    expect(codeOf(() => a.sendBatch(batch))).toMatch(isWindows ? /^(ENOTCONN|EINVAL)$/ : /^EDESTADDRREQ$/); // EINVAL is Wine's
     expect(batch.sent).toBe(0);
   });
 
@@ -594,9 +595,11 @@ describe("bad input", () => {
       expect(() => a.sendBatch(forged)).toThrow(/^batch: expected a MessageBatch/);
     }
     expect(() => a.recvBatch(wrong(throwing()))).toThrow();
-    const other = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
-    const message = 'batch: expected one for sockets of AF_UNIX, got "one for AF_INET"';
-    if (hasUnixDatagrams) expect(() => other.recvBatch(wrong(batch))).toThrow(message);
+    if (hasUnixDatagrams) {
+      const other = own.add(new Socket(AF_UNIX, SOCK_DGRAM));
+      const message = 'batch: expected one for sockets of AF_UNIX, got "one for AF_INET"';
+      expect(() => other.recvBatch(wrong(batch))).toThrow(message);
+    }
     a.setblocking(false);
     expect(codeOf(() => a.recvBatch(batch))).toBe("EAGAIN");
   });

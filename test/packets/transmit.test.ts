@@ -107,7 +107,7 @@ packet("a frame that the interface refuses is given up and told once; those arou
   put("a", "b", "long", "c", "d");
   expect(ring.flush()).toBe(2);
   sent("a", "b");
-  expect(() => ring.flush()).toThrow("send EMSGSIZE: Message too long");
+  expect(() => ring.flush()).toThrow("send EMSGSIZE: ");
   expect(ring.flush()).toBe(2);
   sent("c", "d");
   // The first, the last, several, alone; through wait as well.
