@@ -208,7 +208,7 @@ class Operation {
   }
 
   #startTimer(): void {
-    const left = Math.ceil(this.#due - performance.now());
+    const left = Math.max(0, Math.ceil(this.#due - performance.now()));
     this.#timer = setTimeout(() => this.#timeUp(), Math.min(left, DELAY_MAX));
     this.#timer.unref(); // what keeps the process alive is the wait
   }
