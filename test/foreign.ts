@@ -4,7 +4,19 @@
  * All they need is fetched once, into node_modules/.cache: Bun from npm, the rest from Debian by an apt with lists of its
  * own. Nothing is installed, and nothing of the machine's changes.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 const project = join(import.meta.dir, "..");
@@ -218,15 +230,38 @@ export function described(path: string): string {
   return `${path.replace(`${project}/`, "")} (${bytes.length} bytes, sha256 ${sum.slice(0, 16)}…)`;
 }
 
-/** Runs `bun test` in the project's folder; the arguments of this program select files. Gives its exit status. */
-export async function runTests(program: string, timeout: number, env: Record<string, string> = {}): Promise<number> {
-  const command = [program, "test", "--timeout", String(timeout), ...process.argv.slice(2)];
-  const child = Bun.spawn(command, {
-    cwd: project,
-    env: { ...process.env, ...env },
-    stdio: ["inherit", "inherit", "inherit"],
-  });
-  return await child.exited;
+/**
+ * Runs `bun test` in the project's folder; the arguments of this program select files. Gives its exit status.
+ *
+ * @param shards - In how many processes at once. The first one is seen as it runs, the others when they have ended.
+ */
+export async function runTests(
+  program: string,
+  timeout: number,
+  env: Record<string, string> = {},
+  shards = 1,
+): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "bs-shards-"));
+  const run = async (shard: number): Promise<number> => {
+    const part = shards > 1 ? [`--shard=${shard}/${shards}`] : [];
+    const command = [program, "test", "--timeout", String(timeout), ...part, ...process.argv.slice(2)];
+    const output = shard === 1 ? "inherit" : openSync(join(folder, String(shard)), "w");
+    return await Bun.spawn(command, {
+      cwd: project,
+      env: { ...process.env, ...env },
+      stdio: ["inherit", output, output],
+    }).exited;
+  };
+  const all = Array.from({ length: shards }, (_, i) => run(i + 1));
+  let status = 0;
+  for (const [i, running] of all.entries()) {
+    const ended = await running;
+    status ||= ended;
+    if (i > 0) process.stdout.write(readFileSync(join(folder, String(i + 1))));
+    if (ended !== 0) console.log(`the process ${i + 1} of ${shards} ended with ${ended}`);
+  }
+  rmSync(folder, { recursive: true });
+  return status;
 }
 
 /** Runs a runner: its exit status is this process's, and what is lacking is said in a line. */

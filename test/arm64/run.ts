@@ -6,6 +6,7 @@
  * runs no program for arm64 by itself: Bun is started by a shell script, and launch.ts makes `process.execPath` name it.
  */
 import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import {
   buildLibrary,
@@ -78,5 +79,6 @@ exec ${[qemu, "-L", root, join(folder, "bun")].map(quoted).join(" ")} "$@"
   console.log(`the library: ${described(library)}`);
   console.log(`the C library: ${files.find((file) => file.includes("/libc.so"))}`);
   console.log(`everything may take ${SLOWNESS} times as long (BS_TEST_SLOWNESS)`);
-  return await runTests(launcher, 30_000 * SLOWNESS, { BS_TEST_SLOWNESS: String(SLOWNESS) });
+  const shards = process.argv.length > 2 ? 1 : Math.min(2, availableParallelism());
+  return await runTests(launcher, 30_000 * SLOWNESS, { BS_TEST_SLOWNESS: String(SLOWNESS) }, shards);
 });
