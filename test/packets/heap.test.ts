@@ -1,10 +1,9 @@
 /** What packets take of the heap. */
 import { expect } from "bun:test";
 import { join } from "node:path";
-import { isWindows, needs, slowness } from "../help.ts";
+import { hasLinuxOptions, needs, slowness } from "../help.ts";
 
-// Under Wine one takes half a millisecond.
-needs("half a million packets in a minute", !isWindows)(
+needs("Linux's options", hasLinuxOptions)(
   "no memory is taken for a packet",
   () => {
     // Nothing is collected there: what was allocated is seen. An object for each packet would be 30 bytes and more.
