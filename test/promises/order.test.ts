@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import * as root from "../../src/index.ts";
 import { AF_INET, createServer, SOCK_DGRAM, Socket, socketpair } from "../../src/promises.ts";
 import { descriptors, hasUnixDatagrams, isLinux, isWindows, needs, slowness } from "../help.ts";
-import { ends, fill, LATE, rejected, rejection, take, turn } from "./help.ts";
+import { ends, fill, LATE, rejected, rejection, take, tcp, turn } from "./help.ts";
 
 describe("several wait on one socket", () => {
   test("readers are served first come, first served", async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { descriptors, errorsOf, Folder, hasTypeChecker, isLinux, needs, worksInEmulator } from "../help.ts";
+import { descriptors, errorsOf, Folder, hasTypeChecker, isLinux, needs, slowness, worksInEmulator } from "../help.ts";
 import { AF_INET, SOCK_DGRAM, Socket, socketpair } from "../../src/promises.ts";
 
 const library = join(import.meta.dir, "..", "..", "src", "promises.ts");
@@ -103,16 +103,18 @@ describe("a process", () => {
         0,
       ]);
     },
-    60_000,
+    60_000 * slowness,
   );
 });
 
-test("files of tests that run each in a world of its own, one left in the middle of a wait", async () => {
-  using folder = new Folder();
-  for (const name of ["a", "b", "c"]) {
-    writeFileSync(
-      folder.file(`${name}.test.ts`),
-      `import { expect, test } from "bun:test";
+test(
+  "files of tests that run each in a world of its own, one left in the middle of a wait",
+  async () => {
+    using folder = new Folder();
+    for (const name of ["a", "b", "c"]) {
+      writeFileSync(
+        folder.file(`${name}.test.ts`),
+        `import { expect, test } from "bun:test";
        import { createConnection, createServer, getaddrinfo, socketpair } from ${JSON.stringify(library)};
        const world = () => {
          const server = createServer(["127.0.0.1", 0]);
@@ -129,15 +131,17 @@ test("files of tests that run each in a world of its own, one left in the middle
          const { address, later } = world();
          for (let i = 0; i < 10; i++) for (const wait of later(y)) wait.catch(() => {});
          createConnection(address).catch(() => {});
-         setTimeout(() => x.send("late"), 1);
+         setTimeout(() => x.send("late").catch(() => {}), 1);
        });`,
-    );
-  }
-  const child = Bun.spawn([process.execPath, "test", "--isolate"], { cwd: folder.path, stderr: "pipe" });
-  const stderr = await child.stderr.text();
-  expect(stderr).toContain(" 3 pass");
-  expect(await child.exited).toBe(0);
-}, 60_000);
+      );
+    }
+    const child = Bun.spawn([process.execPath, "test", "--isolate"], { cwd: folder.path, stderr: "pipe" });
+    const stderr = await child.stderr.text();
+    expect(stderr).toContain(" 3 pass");
+    expect(await child.exited).toBe(0);
+  },
+  60_000 * slowness,
+);
 
 /** When Workers have ended. */
 const closed = new WeakMap<Worker, Promise<unknown>>();
@@ -182,22 +186,26 @@ describe("Workers", () => {
     for (const worker of workers) await ended(worker);
   });
 
-  test("that are terminated in the middle of a wait leave the process healthy", async () => {
-    for (let i = 0; i < 20; i++) {
-      const worker = await begin(`
+  test(
+    "that are terminated in the middle of a wait leave the process healthy",
+    async () => {
+      for (let i = 0; i < 20; i++) {
+        const worker = await begin(`
         const [a, b] = net.socketpair();
         for (let i = 0; i < 100; i++) b.recv(1);
         globalThis.kept = [a, b];
       `);
-      await ended(worker);
-    }
-    const [a, b] = [new Socket(AF_INET, SOCK_DGRAM), new Socket(AF_INET, SOCK_DGRAM)];
-    a.bind(["127.0.0.1", 0]);
-    setTimeout(() => b.sendto("still here", a.getsockname()), 5);
-    expect((await a.recv(100)).toString()).toBe("still here");
-    a.close();
-    b.close();
-  }, 60_000);
+        await ended(worker);
+      }
+      const [a, b] = [new Socket(AF_INET, SOCK_DGRAM), new Socket(AF_INET, SOCK_DGRAM)];
+      a.bind(["127.0.0.1", 0]);
+      setTimeout(() => b.sendto("still here", a.getsockname()), 5);
+      expect((await a.recv(100)).toString()).toBe("still here");
+      a.close();
+      b.close();
+    },
+    60_000 * slowness,
+  );
 
   const waits: Record<string, string> = {
     "the resolver": `for (let i = 0; i < 50; i++) for (const host of ["localhost", "nobody.invalid"]) net.getaddrinfo(host, i).catch(() => {});`,
@@ -251,35 +259,39 @@ describe("Workers", () => {
       a.close();
       b.close();
     },
-    60_000,
+    60_000 * slowness,
   );
 
-  test("that are terminated while they are woken all the time do so too", async () => {
-    // This thread sends to a socket that the Worker waits on, and goes on with it while the Worker ends.
-    const target = new Socket(AF_INET, SOCK_DGRAM);
-    target.bind(["127.0.0.1", 0]);
-    const address = target.getsockname();
-    const sender = new Socket(AF_INET, SOCK_DGRAM);
-    let goesOn = true;
-    const sending = (async () => {
-      while (goesOn) {
-        for (let i = 0; i < 50; i++) await sender.sendto("x", address);
-        await new Promise(setImmediate);
-      }
-    })();
-    for (let i = 0; i < 30; i++) {
-      const worker = await begin(`
+  test(
+    "that are terminated while they are woken all the time do so too",
+    async () => {
+      // This thread sends to a socket that the Worker waits on, and goes on with it while the Worker ends.
+      const target = new Socket(AF_INET, SOCK_DGRAM);
+      target.bind(["127.0.0.1", 0]);
+      const address = target.getsockname();
+      const sender = new Socket(AF_INET, SOCK_DGRAM);
+      let goesOn = true;
+      const sending = (async () => {
+        while (goesOn) {
+          for (let i = 0; i < 50; i++) await sender.sendto("x", address);
+          await new Promise(setImmediate);
+        }
+      })();
+      for (let i = 0; i < 30; i++) {
+        const worker = await begin(`
         const sock = new net.Socket({ fileno: net.dup(${target.fileno()}) });
         (async () => { for (;;) await sock.recv(10); })();
       `);
-      await Bun.sleep(i % 5);
-      await ended(worker);
-    }
-    goesOn = false;
-    await sending;
-    target.close();
-    sender.close();
-  }, 60_000);
+        await Bun.sleep(i % 5);
+        await ended(worker);
+      }
+      goesOn = false;
+      await sending;
+      target.close();
+      sender.close();
+    },
+    60_000 * slowness,
+  );
 
   needs("/proc", isLinux)(
     "that have ended leave no thread and no descriptor of their poller",
@@ -294,6 +306,6 @@ describe("Workers", () => {
       expect(threads()).toBeLessThanOrEqual(before[0] + 5);
       expect(descriptors().length - before[1]).toBeLessThanOrEqual(20 * 2 + 10);
     },
-    60_000,
+    60_000 * slowness,
   );
 });
