@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import * as net from "../../src/index.ts";
 import { AF_INET, AF_UNIX, OSError, SOCK_DGRAM, SOCK_STREAM, Socket, SOL_SOCKET } from "../../src/index.ts";
 import { MessageBatch } from "../../src/packets.ts";
-import { codeOf, hasUnixDatagrams, isWindows, type Sockets } from "../help.ts";
+import { codeOf, hasUnixDatagrams, isWindows, slowness, type Sockets } from "../help.ts";
 import { Hostile } from "./values.ts";
 
 /** What an argument may be. `reads` says that it is an object which is looked into, and may throw what it likes. */
@@ -98,6 +98,7 @@ function datagrams(sockets: Sockets, args: (a: Socket<"AF_INET">, b: Socket<"AF_
     args: args(a, b),
     untouched() {
       expect(codeOf(() => b.recv(100))).toBe("EAGAIN");
+      a.settimeout(5 * slowness); // it may be on its way
       expect(a.recv(100).toString()).toBe("waiting");
     },
   };
