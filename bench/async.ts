@@ -1,93 +1,94 @@
 /**
- * Sockets on the event loop: `berkeley-sockets/promises` beside Bun's own.
+ * Sockets on the event loop: `berkeley-sockets/promises` beside Bun's own, node:dgram on Bun and on Node, and asyncio.
  *
- *     bun bench/async.ts [--json] [--rounds N] [--ms N] [--only TEXT]
+ *     bun bench/async.ts [--json] [--svg FILE] [--rounds N] [--only TEXT] [--quick]
  *
- * Each run is a process of its own, with a second one at its other end that blocks and is the same for all. They take turns,
- * round by round; figures are medians, a ratio is the median of the ratios of the rounds.
+ * Each run is a process of its own, with a second one at its other end that blocks and is the same for all. It runs
+ * before it is measured, for as long.
  */
-import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { compile, type Contest, main, once, peerFile, type Run, type Section } from "./suite.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    json: { type: "boolean" },
-    rounds: { type: "string", default: "7" },
-    ms: { type: "string", default: "500" },
-    only: { type: "string", default: "" },
+/** The commands of those that take part. */
+const commands: Record<string, () => string[]> = {
+  promises: () => [process.execPath, peerFile("async.ts"), "promises"],
+  recvBatch: () => [process.execPath, peerFile("async.ts"), "recvBatch"],
+  "Bun.udpSocket": () => [process.execPath, peerFile("async.ts"), "Bun"],
+  "Bun.listen": () => [process.execPath, peerFile("async.ts"), "Bun"],
+  "node:dgram, Bun": () => [process.execPath, compile("dgram.ts")],
+};
+const node = Bun.which("node");
+if (node !== null) commands["node:dgram, Node"] = () => [node, compile("dgram.ts")];
+const python = Bun.which("python3");
+if (python !== null) commands["asyncio"] = () => [python, peerFile("async.py")];
+
+const DATAGRAMS = ["Bun.udpSocket", "node:dgram, Bun", "node:dgram, Node", "asyncio"];
+
+/** How many descriptors a process may have, by what it needs for this many sockets. */
+function canHold(sockets: number): boolean {
+  const text = process.platform === "win32" ? "" : Bun.spawnSync(["sh", "-c", "ulimit -Hn"]).stdout.toString().trim();
+  if (text === "" || text === "unlimited" || Number(text) >= sockets + 100) return true;
+  console.error(`no figures of ${sockets} sockets: a process may have ${text} descriptors`);
+  return false;
+}
+
+/** The section of the report. */
+export const eventLoop: Section = {
+  title: "Event loop",
+  about:
+    "Each run is a process of its own whose other end is a second one that blocks. “udp packets” come in bursts of 64 (of 32 if they are large), the next while the last is taken, and all of them are received; “wake” is the time from a send in the other process until the data is here; “idle” is what a socket that waits costs. Messages of “tcp echo” that many connections share are counted one by one.",
+  contests(isQuick) {
+    const ms = isQuick ? 100 : 500;
+    const contest = (
+      [workload, bytes, sockets]: [string, number, number],
+      units: string[],
+      [us, ...others]: [string, ...string[]],
+      goals: Contest["goals"] = {},
+    ): Contest => {
+      const isLossless = workload === "udp packets"; // what is lost is waited for, for ever
+      const run = (command: () => string[]): Run => {
+        const env = { BUN: process.execPath, PEER: peerFile("async.ts") };
+        return async () => {
+          const figures = await once([...command(), workload, bytes, sockets, ms], env);
+          return isLossless ? [...figures, 0] : figures;
+        };
+      };
+      const here = [us, ...others].filter((who) => who in commands);
+      return {
+        workload: us === "recvBatch" ? `${workload}, recvBatch` : workload,
+        bytes,
+        sockets,
+        units,
+        runs: Object.fromEntries(here.map((who) => [who, run(commands[who]!)])),
+        goals,
+        counts: isLossless,
+        seconds: 0.3 + (2 * ms) / 1000 + sockets / 10_000,
+      };
+    };
+
+    const all: Contest[] = [];
+    for (const bytes of [64, 1200]) {
+      const trip = ["udp round trips", bytes, 1] satisfies [string, number, number];
+      all.push(contest(trip, ["ns/round trip"], ["promises", ...DATAGRAMS], { "Bun.udpSocket": 1.3 }));
+      const packets = ["udp packets", bytes, 1] satisfies [string, number, number];
+      for (const us of ["recvBatch", "promises"]) {
+        const others = us === "promises" ? DATAGRAMS : DATAGRAMS.slice(0, 1);
+        all.push(contest(packets, ["ns/packet"], [us, ...others], { "Bun.udpSocket": 1 / 1.3 }));
+      }
+    }
+    all.push(contest(["wake", 8, 1], ["ns, median", "ns, 99 of 100"], ["promises", "Bun.udpSocket"]));
+    for (const bytes of isQuick ? [64] : [64, 65536]) {
+      for (const connections of [1, 100]) {
+        const echo = ["tcp echo", bytes, connections] satisfies [string, number, number];
+        all.push(contest(echo, ["ns/message"], ["promises", "Bun.listen", "asyncio"], { "Bun.listen": 1 }));
+      }
+    }
+    const most = [10_000, 1000, 100].find(canHold) ?? 10;
+    all.push(contest(["idle", 0, most], ["ns/socket", "bytes/socket"], ["promises", ...DATAGRAMS.slice(0, 1)]));
+    for (let sockets = 10; sockets <= most; sockets *= 10) {
+      all.push(contest(["udp packets", 64, sockets], ["ns/packet"], ["promises", ...DATAGRAMS]));
+    }
+    return all;
   },
-});
+};
 
-interface Workload {
-  name: string;
-  bytes: number;
-  connections: number;
-  theirs: "Bun.udpSocket" | "Bun.listen";
-  unit: string;
-}
-
-const all: Workload[] = [
-  { name: "udp round trips", bytes: 64, connections: 1, theirs: "Bun.udpSocket", unit: "ns" },
-  { name: "udp packets", bytes: 64, connections: 1, theirs: "Bun.udpSocket", unit: "ns" },
-  { name: "wake", bytes: 8, connections: 1, theirs: "Bun.udpSocket", unit: "ns p50, p99" },
-  { name: "tcp echo", bytes: 64, connections: 1, theirs: "Bun.listen", unit: "messages/s" },
-  { name: "tcp echo", bytes: 64, connections: 100, theirs: "Bun.listen", unit: "messages/s" },
-  { name: "tcp echo", bytes: 65536, connections: 1, theirs: "Bun.listen", unit: "messages/s" },
-  { name: "tcp echo", bytes: 65536, connections: 100, theirs: "Bun.listen", unit: "messages/s" },
-];
-
-function run(who: string, { name, bytes, connections }: Workload): number[] {
-  const args = [who, name, bytes, connections, flags.ms].map(String);
-  const child = Bun.spawnSync([process.execPath, join(import.meta.dir, "peers", "async.ts"), ...args], {
-    stderr: "inherit",
-    timeout: 60_000,
-  });
-  if (!child.success) throw new Error(`${who}, ${name}: ended with ${child.exitCode}`);
-  return child.stdout.toString().trim().split(" ").map(Number);
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-const rows = [];
-for (const workload of all.filter(({ name }) => name.includes(flags.only))) {
-  const ours: number[][] = [];
-  const theirs: number[][] = [];
-  for (let round = 0; round < Number(flags.rounds); round++) {
-    ours.push(run("promises", workload));
-    theirs.push(run(workload.theirs, workload));
-  }
-  for (const i of ours[0]!.keys()) {
-    rows.push({
-      workload: workload.name,
-      bytes: workload.bytes,
-      connections: workload.connections,
-      peer: workload.theirs,
-      unit: workload.unit.split(/(?:, | )p/)[0] + (workload.name === "wake" ? [" p50", " p99"][i]! : ""),
-      ours: Math.round(median(ours.map((one) => one[i]!))),
-      theirs: Math.round(median(theirs.map((one) => one[i]!))),
-      ratio: Number(median(ours.map((one, round) => one[i]! / theirs[round]![i]!)).toFixed(3)),
-    });
-  }
-}
-
-if (flags.json) console.log(JSON.stringify(rows, null, 1));
-else {
-  console.log("workload           bytes  conns   peer             unit            here      theirs   here/theirs");
-  for (const r of rows) {
-    const cells = [
-      r.workload.padEnd(17),
-      String(r.bytes).padStart(6),
-      String(r.connections).padStart(6),
-      `  ${r.peer.padEnd(15)}`,
-      r.unit.padEnd(11),
-      String(r.ours).padStart(9),
-      String(r.theirs).padStart(11),
-      r.ratio.toFixed(2).padStart(10),
-    ];
-    console.log(cells.join(" "));
-  }
-}
+if (import.meta.main) await main(eventLoop);

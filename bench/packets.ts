@@ -1,256 +1,209 @@
 /**
- * Packets by the million: the batches of `berkeley-sockets/packets` beside C's, Bun's and Node's sockets.
+ * Packets by the million: the batches of `berkeley-sockets/packets` beside C, CPython, Rust, and Bun's and Node's sockets.
  *
- *     bun bench/packets.ts [--json] [--rounds N] [--only TEXT] [--heap PACKETS]
+ *     bun bench/packets.ts [--json] [--rounds N] [--only TEXT] [--quick]
  *
- * - Receiving, sending and forwarding by batches of 8, 32 and 128, and packet by packet, beside the same loops in C: the same
- *   calls of the system, in turns. The C process has an idle thread, as each process of Bun has several.
- * - Packets there and received, cut and coalesced by the kernel (`sendSegments`, `UDP_GRO`), beside `sendMany` of
- *   `Bun.udpSocket`.
- * - A full queue that is drained, beside `Bun.udpSocket` and Node's `dgram`. Another process fills it before the time begins.
+ * - Receiving, sending and forwarding, packet by packet and by batches, beside the same calls of the system elsewhere. Both
+ *   ends are in one process, and only the named one is timed. The C process has an idle thread, as each of Bun has several.
+ * - Packets there and received, cut and coalesced by the kernel (`sendSegments`, `UDP_GRO`).
+ * - A full queue that is drained by the event loop. Another process fills it before the time begins.
+ * - Workers that share a port, while another process sends as fast as it can.
  * - Sends without a copy beside those with one, by size (Linux, as root).
  * - By how much the process grows with each packet, where nothing is collected.
- *
- * Figures are nanoseconds a packet, medians of the rounds; a ratio is the median of the ratios of the rounds. Lost packets
- * are counted, and a rate with losses says so.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { availableParallelism } from "node:os";
+import { AF_INET, SO_RCVBUF, SOCK_DGRAM, Socket, SOL_SOCKET } from "../src/index.ts";
+import { compile, type Contest, main, once, Peer, peerFile, type Section } from "./suite.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    json: { type: "boolean" },
-    rounds: { type: "string", default: "9" },
-    only: { type: "string", default: "" },
-    heap: { type: "string", default: "10000000" },
-  },
-});
-const rounds = Number(flags.rounds);
+const SIZES = [64, 1200];
 
-/** A row of the report; every benchmark of the project has this shape. */
-interface Row {
-  workload: string;
-  bytes: number;
-  peer: string;
-  unit: string;
-  ours: number;
-  theirs: number;
-  ratio: number;
-  /** Packets lost here and there. */
-  lost: [ours: number, theirs: number];
+const here = new Peer(() => [process.execPath, peerFile("packets.ts")]);
+const c = new Peer(() => [compile("packets.c")]);
+/** Those that know no batches. */
+const others: Record<string, Peer> = {};
+const python = Bun.which("python3");
+if (python !== null) others["CPython"] = new Peer(() => [python, peerFile("packets.py")]);
+if (Bun.which("rustc") !== null) others["Rust"] = new Peer(() => [compile("packets.rs")]);
+
+/** The command of a file of `bench/peers`. */
+const byBun = (name: string, ...args: (string | number)[]) => [process.execPath, peerFile(name), ...args];
+const byNode = (...args: (string | number)[]): [string, () => Promise<number[]>][] => {
+  const node = Bun.which("node");
+  return node === null ? [] : [["node:dgram, Node", () => runOnce([node, compile("dgram.ts"), ...args])]];
+};
+
+function runOnce(command: (string | number)[]): Promise<number[]> {
+  return once(command, { FILLER: compile("packets.c") });
 }
 
-const here = (...path: string[]): string => join(import.meta.dir, "peers", ...path);
-const zig = join(import.meta.dir, "..", "node_modules", ".bin", "zig");
-const work = mkdtempSync(join(tmpdir(), "berkeley-sockets-bench-"));
-const native = join(work, "packets");
-const rows: Row[] = [];
-
-/** A process that answers each line with a number. */
-class Peer {
-  readonly #child;
-  readonly #lines;
-
-  constructor(command: string[]) {
-    this.#child = Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
-    this.#lines = readLines(this.#child.stdout);
-  }
-
-  async run(line: string): Promise<number> {
-    this.#child.stdin.write(`${line}\n`);
-    await this.#child.stdin.flush();
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error(`it ended at ${line}`);
-    return Number(value);
-  }
-
-  stop(): void {
-    this.#child.kill();
-  }
+/** Whether a socket's queue takes so many packets. */
+function isRoomFor(count: number, bytes: number): boolean {
+  using sock = new Socket(AF_INET, SOCK_DGRAM);
+  sock.setsockopt(SOL_SOCKET, SO_RCVBUF, 4 << 20);
+  return sock.getsockopt(SOL_SOCKET, SO_RCVBUF) >= count * (2 * bytes + 1024);
 }
 
-async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
-  let rest = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of stream) {
-    rest += decoder.decode(chunk, { stream: true });
-    for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
-      yield rest.slice(0, end);
-      rest = rest.slice(end + 1);
-    }
-  }
-  return undefined;
-}
-
-/** A process of its own: what it prints, as numbers. */
-function once(command: string[], env: Record<string, string> = {}): number[] {
-  const child = Bun.spawnSync(command, {
-    stderr: "inherit",
-    timeout: 600_000,
-    env: { ...process.env, FILLER: native, ...env },
-  });
-  if (!child.success) throw new Error(`${command.join(" ")}: ended with ${child.exitCode}`);
-  return child.stdout.toString().trim().split(/\s+/).map(Number);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-const isWanted = (name: string): boolean => name.includes(flags.only);
-
-function report(workload: string, bytes: number, peer: string, ours: number[][], theirs: number[][]): void {
-  const lost = (runs: number[][]): number => runs.reduce((all, [, one = 0]) => all + one, 0);
-  rows.push({
-    workload,
-    bytes,
-    peer,
-    unit: "ns/packet",
-    ours: Math.round(median(ours.map(([ns]) => ns!))),
-    theirs: Math.round(median(theirs.map(([ns]) => ns!))),
-    ratio: Number(median(ours.map(([ns], round) => ns! / theirs[round]![0]!)).toFixed(3)),
-    lost: [lost(ours), lost(theirs)],
-  });
-}
-
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-}
-
-async function besideC(): Promise<void> {
-  const ours = new Peer([process.execPath, here("packets.ts")]);
-  const theirs = new Peer([native]);
-  try {
-    for (const what of ["recv", "send", "forward"]) {
-      for (const batch of [1, 8, 32, 128]) {
-        if (what === "forward" && batch === 1) continue;
-        const name = batch === 1 ? `${what}, one by one` : `${what}, batches of ${batch}`;
-        if (!isWanted(name)) continue;
-        for (const bytes of [64, 1200]) {
-          progress(`${name}, ${bytes} bytes`);
-          const line = `${what} ${bytes} ${batch}`;
-          await ours.run(`${line} 500`); // the engine compiles
-          await theirs.run(`${line} 50`);
-          const times: [number[][], number[][]] = [[], []];
-          for (let round = 0; round < rounds * 3; round++) {
-            times[0].push([await ours.run(`${line} 150`)]);
-            times[1].push([await theirs.run(`${line} 150`)]);
-          }
-          report(name, bytes, "C", ...times);
+function calls(isQuick: boolean): Contest[] {
+  const all: Contest[] = [];
+  const curve = isQuick ? [1, 8, 32, 128, 1024] : [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+  for (const what of ["recv", "send", "forward"]) {
+    for (const bytes of SIZES) {
+      for (const batch of what === "forward" ? [1, 8, 32, 128] : curve) {
+        if (batch > 128 && !isRoomFor(batch, bytes)) {
+          console.error(`no figures of batches of ${batch}: net.core.rmem_max is too low for the queue`);
+          continue;
         }
+        const isBatch = batch > 1;
+        const rounds = Math.ceil((isQuick ? 4000 : 20_000) / Math.max(batch, 128));
+        const peers = { here, C: c, ...(isBatch ? {} : others) };
+        const goal = isBatch ? (what === "forward" ? undefined : 1.05) : what === "recv" ? 1.15 : undefined;
+        all.push({
+          workload: what,
+          bytes,
+          batch,
+          units: ["ns/packet"],
+          runs: Object.fromEntries(
+            Object.entries(peers).map(([name, peer]) => {
+              let isWarm = false;
+              const run = (): Promise<number[]> => {
+                const turns = isWarm ? 1 : 3; // the engine compiles
+                isWarm = true;
+                return peer.ask(what, bytes, batch, rounds * turns);
+              };
+              return [name, run];
+            }),
+          ),
+          goals: { C: goal },
+          counts: true,
+          turns: 3,
+          warm: 1,
+          seconds: isQuick ? 0.02 : 0.08,
+        });
       }
     }
-  } finally {
-    ours.stop();
-    theirs.stop();
   }
+  return all;
 }
 
-function besideOthers(): void {
-  const bun = [process.execPath, here("streams.ts")];
-  const turns = (name: string, bytes: number, all: [peer: string, command: string[]][], mine: string[]): void => {
-    if (!isWanted(name)) return;
-    const ours: number[][] = [];
-    const theirs = all.map((): number[][] => []);
-    for (let round = 0; round < rounds; round++) {
-      progress(`${name}, ${bytes} bytes, round ${round + 1}`);
-      ours.push(once(mine));
-      for (const [p, [, command]] of all.entries()) theirs[p]!.push(once(command));
-    }
-    for (const [p, [peer]] of all.entries()) report(name, bytes, peer, ours, theirs[p]!);
-  };
-
-  for (const bytes of [64, 1200]) {
-    const what = ["there", String(bytes), "64", "1500"];
-    const theirs: [string, string[]][] = [["Bun sendMany", [...bun, "Bun", ...what]]];
-    turns("segments, 64 at a time", bytes, theirs, [...bun, "root", ...what]);
-  }
-
-  const node = Bun.which("node");
-  if (node === null) console.error("node is not here: no figures of dgram");
-  for (const [bytes, window] of [
-    [64, 200],
-    [1200, 80],
-  ] as const) {
-    const how = [String(bytes), String(window), "150"];
-    const theirs: [string, string[]][] = [["Bun.udpSocket", [...bun, "Bun", "drain", ...how]]];
-    if (node !== null) theirs.push(["Node dgram", [node, here("drain.mjs"), ...how]]);
-    turns("drain of a full queue", bytes, theirs, [...bun, "root", "drain", ...how]);
-    turns("drain, by promises", bytes, theirs, [...bun, "promises", "drain", ...how]);
-  }
+function segments(isQuick: boolean): Contest[] {
+  const rounds = isQuick ? 200 : 1500;
+  return SIZES.map((bytes) => ({
+    workload: "64 packets there and received",
+    bytes,
+    units: ["ns/packet"],
+    runs: {
+      here: () => runOnce(byBun("streams.ts", "root", "there", bytes, 64, rounds)),
+      C: () => c.ask("there", bytes, 64, rounds),
+      "Bun sendMany": () => runOnce(byBun("streams.ts", "sendMany", "there", bytes, 64, rounds)),
+      "Bun send": () => runOnce(byBun("streams.ts", "send", "there", bytes, 64, rounds)),
+      ...Object.fromEntries(byNode("there", bytes, 64, rounds)),
+    },
+    goals: bytes === 1200 ? { "Bun sendMany": 0.1 } : {},
+    counts: true,
+    seconds: isQuick ? 0.2 : 0.6,
+  }));
 }
 
-function zeroCopy(): void {
-  const name = "send without a copy";
-  if (!isWanted(name)) return;
-  const command = ["unshare", "-n", "ip", "link", "add", "type", "veth"];
-  if (Bun.which("unshare") === null || !Bun.spawnSync(command).success) {
-    console.error("no right to make a network, or no ip: no figures of sends without a copy");
-    return;
-  }
-  progress(name);
-  const tries = rounds * 5;
-  const sizes = ["1000", "4000", "10000", "16384", "32000", "60000"];
-  const numbers = once(["unshare", "-n", process.execPath, here("zerocopy.ts"), String(tries), ...sizes]);
-  for (let at = 0; at < numbers.length; at += 1 + 2 * tries) {
-    const runs = numbers.slice(at + 1, at + 1 + 2 * tries).map((ns) => [ns]);
-    report(name, numbers[at]!, "with one", runs.slice(0, tries), runs.slice(tries));
-  }
+function drains(isQuick: boolean): Contest[] {
+  const rounds = isQuick ? 30 : 150;
+  return SIZES.flatMap((bytes) =>
+    ["root", "promises"].map((face) => {
+      const args = ["drain", bytes, bytes === 64 ? 200 : 80, rounds];
+      return {
+        workload: face === "root" ? "drain of a full queue" : "drain by promises",
+        bytes,
+        units: ["ns/packet"],
+        runs: {
+          here: () => runOnce(byBun("streams.ts", face, ...args)),
+          "Bun.udpSocket": () => runOnce(byBun("streams.ts", "sendMany", ...args)),
+          ...Object.fromEntries(byNode(...args)),
+        },
+        goals: { "Bun.udpSocket": 1 / 1.5, "node:dgram, Node": 1 / 3 },
+        counts: true,
+        seconds: isQuick ? 0.2 : 0.6,
+      };
+    }),
+  );
 }
 
-function heap(): void {
-  const name = "growth of the heap";
-  if (!isWanted(name) || Number(flags.heap) === 0) return;
-  progress(`${name}, ${flags.heap} packets`);
-  const [grown = NaN] = once([process.execPath, here("heap.ts"), flags.heap], { BUN_JSC_useGC: "0" });
-  rows.push({
-    workload: name,
+function workers(isQuick: boolean): Contest[] {
+  if (process.platform !== "linux") return []; // elsewhere the sockets of a group do not share
+  const ms = isQuick ? 100 : 500;
+  const cores = availableParallelism();
+  const counts = Array.from({ length: 20 }, (_, power) => 2 ** power).filter((count) => count < cores);
+  return SIZES.flatMap((bytes) =>
+    [...counts, cores].map((count) => ({
+      workload: "recv, a port shared",
+      bytes,
+      workers: count,
+      units: ["ns/packet"],
+      runs: {
+        here: () => runOnce(byBun("workers.ts", count, bytes, ms)),
+        C: () => runOnce([compile("packets.c"), "workers", count, bytes, ms]),
+      },
+      counts: true,
+      seconds: 0.4 + (2 * ms) / 1000,
+    })),
+  );
+}
+
+/** One process does both, by turns: the second run has the other figure of the first. */
+function zeroCopy(isQuick: boolean): Contest[] {
+  const isAble =
+    process.platform === "linux" &&
+    Bun.which("unshare") !== null &&
+    Bun.which("ip") !== null &&
+    Bun.spawnSync(["unshare", "-n", "ip", "link", "add", "type", "veth"]).success;
+  if (!isAble) {
+    console.error("no figures of sends without a copy: they need Linux, `ip` and the right to make a network");
+    return [];
+  }
+  return (isQuick ? [1000, 60_000] : [1000, 4000, 10_000, 16_384, 32_000, 60_000]).map((bytes) => {
+    let copied = NaN;
+    return {
+      workload: "send without a copy",
+      bytes,
+      units: ["ns/send"],
+      runs: {
+        here: async () => {
+          const [without = NaN, withOne = NaN] = await once(["unshare", "-n", ...byBun("zerocopy.ts", bytes)]);
+          copied = withOne;
+          return [without];
+        },
+        "with a copy": () => [copied],
+      },
+      seconds: 0.5,
+    };
+  });
+}
+
+function heap(isQuick: boolean): Contest {
+  const packets = isQuick ? 500_000 : 10_000_000;
+  return {
+    workload: "growth of the heap, nothing collected",
     bytes: 64,
-    peer: "none",
-    unit: "bytes/packet",
-    ours: grown,
-    theirs: 0,
-    ratio: 0,
-    lost: [0, 0],
-  });
+    units: ["bytes/packet"],
+    runs: {
+      here: async () => (await once(byBun("heap.ts", packets), { BUN_JSC_useGC: "0" })).slice(0, 1),
+    },
+    goals: { here: 1 },
+    seconds: packets / 500_000,
+  };
 }
 
-try {
-  const compiled = Bun.spawnSync([zig, "cc", "-O2", here("packets.c"), "-o", native, "-lpthread"], {
-    stderr: "inherit",
-  });
-  if (!compiled.success) throw new Error("zig cc failed (run `bun install` first)");
-  await besideC();
-  besideOthers();
-  zeroCopy();
-  heap();
-  progress("");
-  if (flags.json) console.log(JSON.stringify(rows, null, 1));
-  else printTable();
-} finally {
-  rmSync(work, { recursive: true });
-}
+/** The section of the report. */
+export const packets: Section = {
+  title: "Packets",
+  about:
+    "UDP on the loopback. A batch of 1 is packet by packet (recvfromInto, sendto); CPython and Rust's std know no batches. “there and received” is sendSegments and UDP_GRO here and in C. Where a port is shared, a process sends as fast as it can, and the figure is the time divided by the packets that came.",
+  contests: (isQuick) => [
+    ...calls(isQuick),
+    ...segments(isQuick),
+    ...drains(isQuick),
+    ...workers(isQuick),
+    ...zeroCopy(isQuick),
+    heap(isQuick),
+  ],
+};
 
-function printTable(): void {
-  console.log("workload                 bytes   peer             here     theirs   here/theirs   lost");
-  for (const r of rows) {
-    if (r.unit !== "ns/packet") {
-      console.log(`${r.workload.padEnd(24)} ${String(r.bytes).padStart(5)}   ${r.ours} ${r.unit}`);
-      continue;
-    }
-    const cells = [
-      r.workload.padEnd(24),
-      String(r.bytes).padStart(5),
-      `  ${r.peer.padEnd(13)}`,
-      `${r.ours} ns`.padStart(9),
-      `${r.theirs} ns`.padStart(10),
-      r.ratio.toFixed(2).padStart(10),
-      r.lost.join(", ").padStart(10),
-    ];
-    console.log(cells.join(" "));
-  }
-}
+if (import.meta.main) await main(packets);

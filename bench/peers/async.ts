@@ -1,15 +1,20 @@
 /**
- * One workload of bench/async.ts in a process of its own: `async.ts <who> <workload> <bytes> <connections> <ms>` prints a
- * number. Its other end is a second process with blocking sockets, the same for all who are measured.
+ * One workload of bench/async.ts in a process of its own: `async.ts <who> <workload> <bytes> <sockets> <ms>` prints numbers.
+ * Its other end is a second process with blocking sockets, the same for all who are measured.
  */
-import { AF_INET, createServer, MSG_WAITALL, SO_RCVBUF, SOCK_DGRAM, Socket, SOL_SOCKET } from "../../src/index.ts";
+import { AF_INET, createServer, MSG_WAITALL, SOCK_DGRAM, Socket } from "../../src/index.ts";
 import { dlopen } from "bun:ffi";
+import { MessageBatch } from "../../src/packets.ts";
 import * as promises from "../../src/promises.ts";
+import { burst, END, Watch } from "./watch.ts";
 
-const [who = "", workload = "", bytesText = "", connectionsText = "", msText = ""] = process.argv.slice(2);
+const [who = "", workload = "", bytesText = "", socketsText = "", msText = ""] = process.argv.slice(2);
 const bytes = Number(bytesText);
-const connections = Number(connectionsText);
+const sockets = Number(socketsText);
 const ms = Number(msText);
+
+/** How many packets are sent at once. */
+const BURST = burst(bytes);
 
 /** Nanoseconds by a clock that all processes have; Bun's own begin with the process. */
 function now(): bigint {
@@ -21,76 +26,69 @@ const clock = dlopen(process.platform === "darwin" ? "libSystem.dylib" : "libc.s
   clock_gettime: { args: ["i32", "buffer"], returns: "i32" },
 }).symbols;
 
-/** How long each runs before it is measured: Bun compiles what runs often. */
-const WARM = 500;
-
-/** How many packets are on their way at most: what the system keeps for a receiver. */
-const WINDOW = 64;
-
-if (who === "peer") await peer(workload, Number(process.env["PORT"]));
+if (who === "peer") await peer(workload, (process.env["PORTS"] ?? "").split(",").map(Number));
 else console.log(await measure());
 
-function startPeer(port = 0): Bun.Subprocess<"ignore", "pipe", "inherit"> {
-  return Bun.spawn([process.execPath, import.meta.path, "peer", workload, bytesText, connectionsText, msText], {
+function startPeer(...ports: number[]): Bun.Subprocess<"ignore", "pipe", "inherit"> {
+  return Bun.spawn([process.execPath, import.meta.path, "peer", workload, bytesText, socketsText, msText], {
     stdout: "pipe",
     stderr: "inherit",
-    env: { ...process.env, PORT: String(port) },
+    env: { ...process.env, PORTS: ports.join() },
   });
 }
 
 /** The other end, which blocks. */
-async function peer(workload: string, port: number): Promise<void> {
-  const to = ["127.0.0.1", port] as const;
+async function peer(workload: string, ports: number[]): Promise<void> {
+  const to = ["127.0.0.1", ports[0]!] as const;
   if (workload === "udp round trips") {
     using sock = new Socket(AF_INET, SOCK_DGRAM);
     sock.bind(["127.0.0.1", 0]);
     console.log(sock.getsockname()[1]);
     for (;;) {
       const [data, from] = sock.recvfrom(65536);
-      if (data.length === 0) break;
+      if (data.length === END.length) break;
       sock.sendto(data, from!);
     }
   } else if (workload === "udp packets") {
     using sock = new Socket(AF_INET, SOCK_DGRAM);
-    sock.connect(to);
     const packet = new Uint8Array(bytes);
-    for (let i = 0; i < WINDOW; i++) sock.send(packet); // one window is on its way while the other is taken
-    for (;;) {
-      for (let i = 0; i < WINDOW; i++) sock.send(packet);
-      if (sock.recv(10).length === 0) break;
-    }
+    // To each port in its turn; as many bursts as it takes until they begin anew.
+    const bursts = Array.from({ length: Math.ceil(ports.length / BURST) }, (_, number) => {
+      const batch = new MessageBatch(sock, { capacity: BURST, size: bytes });
+      for (let i = 0; i < BURST; i++) batch.push(packet, ["127.0.0.1", ports[(number * BURST + i) % ports.length]!]);
+      return batch;
+    });
+    let sent = 0;
+    const send = (): void => {
+      const count = sock.sendBatch(bursts[sent++ % bursts.length]!);
+      if (count !== BURST) throw new Error(`${count} packets of ${BURST} were sent`);
+    };
+    send(); // one burst is on its way while the other is taken
+    do send();
+    while (sock.recv(10).length > END.length);
   } else if (workload === "wake") {
     using sock = new Socket(AF_INET, SOCK_DGRAM);
     sock.connect(to);
-    const end = performance.now() + WARM + ms;
+    const end = performance.now() + 2 * ms;
     while (performance.now() < end) {
       Bun.sleepSync(1);
       sock.send(new BigInt64Array([now()]));
     }
     sock.send("");
   } else {
-    const socks = Array.from({ length: connections }, () => {
+    const socks = Array.from({ length: sockets }, () => {
       const sock = new Socket(AF_INET);
       sock.connect(to);
       return sock;
     });
     const message = new Uint8Array(bytes);
     const into = new Uint8Array(bytes);
-    let count = 0;
-    let began = performance.now() + WARM;
-    for (let isWarm = false; ;) {
-      const time = performance.now();
-      if (!isWarm && time >= began) {
-        isWarm = true;
-        began = time;
-        count = 0;
-      }
-      if (time >= began + ms) break;
+    const watch = new Watch(ms);
+    do {
       for (const sock of socks) sock.sendall(message);
       for (const sock of socks) sock.recvInto(into, bytes, MSG_WAITALL);
-      count += connections;
-    }
-    console.log(count / ((performance.now() - began) / 1000));
+    } while (watch.count());
+    console.log(watch.nanoseconds / sockets);
     for (const sock of socks) sock.close();
   }
 }
@@ -104,50 +102,36 @@ async function measure(): Promise<string> {
   if (workload === "udp round trips") return String(await roundTrips());
   if (workload === "udp packets") return String(await packets());
   if (workload === "wake") return (await wakes()).join(" ");
+  if (workload === "idle") return (await idle()).join(" ");
   return await echo();
 }
 
-/** Counts until the time is over, from when all is warm. */
-class Watch {
-  #count = 0;
-  #began = performance.now() + WARM;
-  #isWarm = false;
-  nanoseconds = 0;
+/** Bun's UDP socket, and what it does with a datagram. */
+function bunSocket(data: Bun.udp.SocketHandler<"buffer">["data"]): Promise<Bun.udp.Socket<"buffer">> {
+  return Bun.udpSocket({ hostname: "127.0.0.1", socket: { data } });
+}
 
-  count(): boolean {
-    this.#count++;
-    const time = performance.now();
-    if (time < this.#began) return true;
-    if (!this.#isWarm) {
-      this.#isWarm = true;
-      this.#count = 0;
-      this.#began = time;
-    }
-    if (time < this.#began + ms) return true;
-    this.nanoseconds = ((time - this.#began) * 1e6) / this.#count;
-    return false;
-  }
+/** A socket of the promises, and its port. */
+function udp(): [sock: promises.Socket<"AF_INET">, port: number] {
+  const sock = new promises.Socket(AF_INET, SOCK_DGRAM);
+  sock.bind(["127.0.0.1", 0]);
+  return [sock, sock.getsockname()[1]];
 }
 
 /** Nanoseconds a round trip. */
 async function roundTrips(): Promise<number> {
   const port = Number(await firstLine(startPeer()));
   const message = new Uint8Array(bytes);
-  const watch = new Watch();
-  if (who === "Bun.udpSocket") {
+  const watch = new Watch(ms);
+  if (who === "Bun") {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const sock = await Bun.udpSocket({
-      hostname: "127.0.0.1",
-      socket: {
-        data(sock) {
-          if (watch.count()) sock.send(message, port, "127.0.0.1");
-          else resolve();
-        },
-      },
+    const sock = await bunSocket((sock) => {
+      if (watch.count()) sock.send(message, port, "127.0.0.1");
+      else resolve();
     });
     sock.send(message, port, "127.0.0.1");
     await promise;
-    sock.send("", port, "127.0.0.1");
+    sock.send(END, port, "127.0.0.1");
     sock.close();
     return watch.nanoseconds;
   }
@@ -157,43 +141,60 @@ async function roundTrips(): Promise<number> {
     await sock.sendto(message, to);
     await sock.recvfrom(2048);
   } while (watch.count());
-  await sock.sendto("", to);
+  await sock.sendto(END, to);
   return watch.nanoseconds;
 }
 
-/** Nanoseconds a packet; all of them come. */
+/** Nanoseconds a packet; all of them come, or it would not end. */
 async function packets(): Promise<number> {
-  const watch = new Watch(); // of windows
+  const watch = new Watch(ms); // of bursts
+  const { promise: end, resolve } = Promise.withResolvers<void>();
   let count = 0;
-  if (who === "Bun.udpSocket") {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const sock = await Bun.udpSocket({
-      hostname: "127.0.0.1",
-      socket: {
-        data(sock, _data, port, address) {
-          if (++count % WINDOW) return;
-          const isOver = !watch.count();
-          sock.send(isOver ? "" : "go", port, address);
-          if (isOver) resolve();
-        },
-      },
-    });
-    startPeer(sock.port);
-    await promise;
-    sock.close();
-  } else {
-    using sock = new promises.Socket(AF_INET, SOCK_DGRAM);
-    sock.bind(["127.0.0.1", 0]);
-    sock.setsockopt(SOL_SOCKET, SO_RCVBUF, 1 << 20);
-    startPeer(sock.getsockname()[1]);
-    for await (const [, from] of sock.datagrams({ size: 2048 })) {
-      if (++count % WINDOW) continue;
-      const isOver = !watch.count();
-      await sock.sendto(isOver ? "" : "go", from!);
-      if (isOver) break;
+  /** Counts what came. After each burst there is something to answer. */
+  const answer = (n: number): string | undefined => {
+    const bursts = Math.floor(count / BURST);
+    count += n;
+    if (Math.floor(count / BURST) === bursts) return undefined;
+    return watch.count() ? "go" : END;
+  };
+  if (who === "Bun") {
+    const all: Bun.udp.Socket<"buffer">[] = [];
+    for (let i = 0; i < sockets; i++) {
+      const sock = await bunSocket((sock, _data, port, address) => {
+        const text = answer(1);
+        if (text !== undefined) sock.send(text, port, address);
+        if (text === END) resolve();
+      });
+      all.push(sock);
     }
+    startPeer(...all.map((sock) => sock.port));
+    await end;
+    for (const sock of all) sock.close();
+    return watch.nanoseconds / BURST;
   }
-  return watch.nanoseconds / WINDOW;
+
+  const receive = async (sock: promises.Socket<"AF_INET">): Promise<void> => {
+    for await (const [, from] of sock.datagrams({ size: 2048 })) {
+      const text = answer(1);
+      if (text !== undefined) await sock.sendto(text, from!);
+      if (text === END) resolve();
+    }
+  };
+  const receiveBatches = async (sock: promises.Socket<"AF_INET">): Promise<void> => {
+    const batch = new MessageBatch(sock, { capacity: BURST, size: 2048 });
+    for (;;) {
+      const text = answer(await sock.recvBatch(batch));
+      if (text !== undefined) await sock.sendto(text, batch.address(0)!);
+      if (text === END) resolve();
+    }
+  };
+  const all = Array.from({ length: sockets }, udp);
+  const receiving = all.map(([sock]) => (who === "recvBatch" ? receiveBatches(sock) : receive(sock)).catch(() => {}));
+  startPeer(...all.map(([, port]) => port));
+  await end;
+  for (const [sock] of all) sock.close();
+  await Promise.all(receiving);
+  return watch.nanoseconds / BURST;
 }
 
 /** Nanoseconds from a send in the other process until the data is here: half of them, and 99 of 100, take no longer. */
@@ -204,29 +205,50 @@ async function wakes(): Promise<[p50: number, p99: number]> {
     times.push(Number(now() - data.readBigInt64LE(0)));
     return true;
   };
-  if (who === "Bun.udpSocket") {
+  if (who === "Bun") {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const sock = await Bun.udpSocket({
-      hostname: "127.0.0.1",
-      socket: { data: (_sock, data) => void (take(data) || resolve()) },
-    });
+    const sock = await bunSocket((_sock, data) => void (take(data) || resolve()));
     startPeer(sock.port);
     await promise;
     sock.close();
   } else {
-    using sock = new promises.Socket(AF_INET, SOCK_DGRAM);
-    sock.bind(["127.0.0.1", 0]);
-    startPeer(sock.getsockname()[1]);
+    const [sock, port] = udp();
+    startPeer(port);
     while (take(await sock.recv(100)));
+    sock.close();
   }
-  times.splice(0, WARM / 2);
+  times.splice(0, times.length >> 1); // it was not warm yet
   times.sort((a, b) => a - b);
   return [times[times.length >> 1]!, times[Math.floor(times.length * 0.99)]!];
 }
 
-/** Messages a second that a server echoes. */
+/** Sockets that wait, all of them: nanoseconds and bytes for each. */
+async function idle(): Promise<[nanoseconds: number, bytes: number]> {
+  Bun.gc(true);
+  const before = process.memoryUsage.rss();
+  const began = performance.now();
+  const all: { close: () => void }[] = [];
+  const receiving: Promise<unknown>[] = [];
+  for (let i = 0; i < sockets; i++) {
+    if (who === "Bun") {
+      all.push(await bunSocket(() => {}));
+    } else {
+      const [sock] = udp();
+      receiving.push(sock.recv(2048).catch(() => {}));
+      all.push(sock);
+    }
+  }
+  const took = performance.now() - began;
+  Bun.gc(true);
+  const room = process.memoryUsage.rss() - before;
+  for (const sock of all) sock.close();
+  await Promise.all(receiving);
+  return [(took * 1e6) / sockets, room / sockets];
+}
+
+/** Nanoseconds a message that a server echoes; the other end has the clock. */
 async function echo(): Promise<string> {
-  if (who === "Bun.listen") {
+  if (who === "Bun") {
     const rest = new Map<unknown, Buffer>();
     const flush = (sock: Bun.Socket): void => {
       const data = rest.get(sock);

@@ -1,33 +1,13 @@
 /* The loops of hot-paths.ts in C. Reads lines `kind call bytes size rounds batch`, answers each with nanoseconds an operation. */
-#define _GNU_SOURCE
+#include "peer.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
 
 static char out[65536], in[65536];
-
-static int64_t now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int must(int r, const char *what) {
-  if (r < 0) {
-    perror(what);
-    exit(1);
-  }
-  return r;
-}
 
 static struct sockaddr_in loopback(int fd) {
   struct sockaddr_in a = {.sin_family = AF_INET};
@@ -170,17 +150,10 @@ static double option(const char *kind, int rounds, int batch) {
   return spent / ((double)rounds * batch);
 }
 
-static void *idle(void *unused) {
-  for (;;) pause();
-  return unused;
-}
-
-/* With an argument, a second thread that does nothing: in a process with several threads Linux counts who uses a
- * descriptor at every call, and a process of Bun always has several. */
+/* With an argument, it has a second thread. */
 int main(int argc, char **argv) {
   (void)argv;
-  pthread_t thread;
-  if (argc > 1) pthread_create(&thread, NULL, idle, NULL);
+  if (argc > 1) start_idle_thread();
   char kind[16], op[32];
   int bytes, size, rounds, batch;
   while (scanf("%15s %31s %d %d %d %d", kind, op, &bytes, &size, &rounds, &batch) == 6) {

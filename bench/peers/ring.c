@@ -1,33 +1,14 @@
 /* The loops of bench/ring.ts in C. Reads lines `way bytes frames`, answers how long the frames took, in nanoseconds each,
  * 0, and how many were lost. */
-#define _GNU_SOURCE
+#include "peer.h"
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { PROTOCOL = 0x88b5, BLOCK = 1 << 18, BLOCKS = 64 };
-
-static int64_t now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int must(int r, const char *what) {
-  if (r < 0) {
-    perror(what);
-    exit(1);
-  }
-  return r;
-}
 
 static int open_on_loopback(int protocol) {
   int fd = must(socket(AF_PACKET, SOCK_RAW, 0), "socket");

@@ -1,6 +1,6 @@
 /**
- * Sends with and without a copy, by turns: `unshare -n bun zerocopy.ts <rounds> <bytes>...` prints, for each size, nanoseconds
- * a send without a copy and with one.
+ * Sends with and without a copy, by turns: `unshare -n bun zerocopy.ts <bytes>` prints nanoseconds a send without a copy and
+ * with one.
  *
  * In a network of its own, by a virtual interface whose other end is in a bridge that leads nowhere: to a receiver on the
  * same machine the kernel would copy. Each send is from other memory, more of it than caches hold.
@@ -21,8 +21,10 @@ import {
 } from "../../src/index.ts";
 import { decodeAncillary } from "../../src/messages.ts";
 import { MessageBatch } from "../../src/packets.ts";
+import { median } from "../suite.ts";
 
-const [rounds = 0, ...sizes] = process.argv.slice(2).map(Number);
+const bytes = Number(process.argv[2]);
+const ROUNDS = 5;
 const SENDS = 256;
 
 for (const command of [
@@ -65,21 +67,24 @@ function release(count: number): void {
 }
 
 const PIECE = 32;
-for (const bytes of sizes) {
-  const all = Array.from({ length: SENDS }, () => new Uint8Array(bytes).fill(1));
-  const time = (flags: number): number => {
-    const start = Bun.nanoseconds();
-    for (let i = 0; i < SENDS; i++) {
-      sock.send(all[i]!, flags);
-      if (flags !== 0 && i % PIECE === PIECE - 1) release(PIECE);
-    }
-    return (Bun.nanoseconds() - start) / SENDS;
-  };
-  const without: number[] = [];
-  const copied: number[] = [];
-  for (let round = 0; round < rounds + 2; round++) {
-    without.push(time(MSG_ZEROCOPY));
-    copied.push(time(0));
+const all = Array.from({ length: SENDS }, () => new Uint8Array(bytes).fill(1));
+
+/** Nanoseconds a send. */
+function time(flags: number): number {
+  const start = Bun.nanoseconds();
+  for (let i = 0; i < SENDS; i++) {
+    sock.send(all[i]!, flags);
+    if (flags !== 0 && i % PIECE === PIECE - 1) release(PIECE);
   }
-  console.log(bytes, ...without.slice(2).map(Math.round), ...copied.slice(2).map(Math.round));
+  return (Bun.nanoseconds() - start) / SENDS;
 }
+
+const without: number[] = [];
+const copied: number[] = [];
+for (let round = -2; round < ROUNDS; round++) {
+  const times = [time(MSG_ZEROCOPY), time(0)] as const;
+  if (round < 0) continue; // the first warm up
+  without.push(times[0]);
+  copied.push(times[1]);
+}
+console.log(median(without), median(copied));
