@@ -80,7 +80,7 @@ export function dots(rows: readonly Row[]): string {
   const missed = compared.filter(isMissed);
   const silent = { type: "scatter", silent: true, emphasis: { disabled: true } };
   return draw(110 + 22 * names.length, {
-    grid: { top: 56, bottom: 44, left: 8, right: 24, containLabel: true },
+    grid: { top: 56, bottom: 44, left: 16 + 7.5 * Math.max(...names.map((name) => name.length)), right: 24 },
     xAxis: { type: "log", ...axis("here / theirs: left of 1, it takes less here") },
     yAxis: {
       type: "category",
@@ -149,13 +149,13 @@ export function curve(rows: readonly Row[], parameter: Parameter): string {
   const counted = rows.filter((row) => row.loss !== undefined);
   const isLossless = counted.length > 0 && counted.every((row) => row.loss!.every((share) => share === 0));
   return draw(340, {
-    grid: { top: 44, bottom: 48, left: 48, right: 24, containLabel: true },
+    grid: { top: 44, bottom: 48, left: 110, right: 24 },
     xAxis: {
       type: "category",
       data: values.map((value) => value.toLocaleString("en")),
       ...axis(PARAMETERS[parameter]),
     },
-    yAxis: { type: "value", min: 0, ...axis(rows[0]!.unit + (isLossless ? ", nothing lost" : "")), nameGap: 56 },
+    yAxis: { type: "value", min: 0, ...axis(rows[0]!.unit + (isLossless ? ", nothing lost" : "")), nameGap: 84 },
     series: [
       line("here", (value) => rows.find((row) => row[parameter] === value), 0),
       ...peers.map((peer) =>

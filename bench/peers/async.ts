@@ -2,11 +2,11 @@
  * One workload of bench/async.ts in a process of its own: `async.ts <who> <workload> <bytes> <sockets> <ms>` prints numbers.
  * Its other end is a second process with blocking sockets, the same for all who are measured.
  */
-import { AF_INET, createServer, MSG_WAITALL, SOCK_DGRAM, Socket } from "../../src/index.ts";
+import { AF_INET, createServer, MSG_WAITALL, SOCK_DGRAM, Socket, TimeoutError } from "../../src/index.ts";
 import { dlopen } from "bun:ffi";
 import { MessageBatch } from "../../src/packets.ts";
 import * as promises from "../../src/promises.ts";
-import { burst, END, Watch } from "./watch.ts";
+import { burst, END, lossOf, PATIENCE, Watch } from "./watch.ts";
 
 const [who = "", workload = "", bytesText = "", socketsText = "", msText = ""] = process.argv.slice(2);
 const bytes = Number(bytesText);
@@ -60,12 +60,20 @@ async function peer(workload: string, ports: number[]): Promise<void> {
     });
     let sent = 0;
     const send = (): void => {
-      const count = sock.sendBatch(bursts[sent++ % bursts.length]!);
-      if (count !== BURST) throw new Error(`${count} packets of ${BURST} were sent`);
+      sent += sock.sendBatch(bursts[(sent / BURST) % bursts.length]!);
+      if (sent % BURST !== 0) throw new Error("a part of a burst was sent");
     };
+    sock.settimeout(PATIENCE / 1000);
     send(); // one burst is on its way while the other is taken
-    do send();
-    while (sock.recv(10).length > END.length);
+    for (let isOver = false; !isOver;) {
+      send();
+      try {
+        isOver = sock.recv(10).length === END.length;
+      } catch (error) {
+        if (!(error instanceof TimeoutError)) throw error; // something was lost: the next burst makes up for it
+      }
+    }
+    console.log(sent);
   } else if (workload === "wake") {
     using sock = new Socket(AF_INET, SOCK_DGRAM);
     sock.connect(to);
@@ -100,7 +108,7 @@ async function firstLine(child: Bun.Subprocess<"ignore", "pipe", "inherit">): Pr
 
 async function measure(): Promise<string> {
   if (workload === "udp round trips") return String(await roundTrips());
-  if (workload === "udp packets") return String(await packets());
+  if (workload === "udp packets") return (await packets()).join(" ");
   if (workload === "wake") return (await wakes()).join(" ");
   if (workload === "idle") return (await idle()).join(" ");
   return await echo();
@@ -145,17 +153,26 @@ async function roundTrips(): Promise<number> {
   return watch.nanoseconds;
 }
 
-/** Nanoseconds a packet; all of them come, or it would not end. */
-async function packets(): Promise<number> {
+/** Nanoseconds a packet, and the share that was lost. */
+async function packets(): Promise<[nanoseconds: number, loss: number]> {
   const watch = new Watch(ms); // of bursts
   const { promise: end, resolve } = Promise.withResolvers<void>();
   let count = 0;
-  /** Counts what came. After each burst there is something to answer. */
+  let isOver = false;
+  /** Counts what came. After each burst there is something to answer, until it is over. */
   const answer = (n: number): string | undefined => {
     const bursts = Math.floor(count / BURST);
     count += n;
-    if (Math.floor(count / BURST) === bursts) return undefined;
-    return watch.count() ? "go" : END;
+    if (isOver || Math.floor(count / BURST) === bursts) return undefined;
+    isOver = !watch.count();
+    if (isOver) resolve();
+    return isOver ? END : "go";
+  };
+  /** When it is over, with the number of those that were sent. */
+  const finish = async (...ports: number[]): Promise<[number, number]> => {
+    const peer = startPeer(...ports);
+    await end;
+    return [watch.nanoseconds / BURST, await lossOf(Number(await peer.stdout.text()), () => count)];
   };
   if (who === "Bun") {
     const all: Bun.udp.Socket<"buffer">[] = [];
@@ -163,21 +180,18 @@ async function packets(): Promise<number> {
       const sock = await bunSocket((sock, _data, port, address) => {
         const text = answer(1);
         if (text !== undefined) sock.send(text, port, address);
-        if (text === END) resolve();
       });
       all.push(sock);
     }
-    startPeer(...all.map((sock) => sock.port));
-    await end;
+    const figures = await finish(...all.map((sock) => sock.port));
     for (const sock of all) sock.close();
-    return watch.nanoseconds / BURST;
+    return figures;
   }
 
   const receive = async (sock: promises.Socket<"AF_INET">): Promise<void> => {
     for await (const [, from] of sock.datagrams({ size: 2048 })) {
       const text = answer(1);
       if (text !== undefined) await sock.sendto(text, from!);
-      if (text === END) resolve();
     }
   };
   const receiveBatches = async (sock: promises.Socket<"AF_INET">): Promise<void> => {
@@ -185,16 +199,14 @@ async function packets(): Promise<number> {
     for (;;) {
       const text = answer(await sock.recvBatch(batch));
       if (text !== undefined) await sock.sendto(text, batch.address(0)!);
-      if (text === END) resolve();
     }
   };
   const all = Array.from({ length: sockets }, udp);
   const receiving = all.map(([sock]) => (who === "recvBatch" ? receiveBatches(sock) : receive(sock)).catch(() => {}));
-  startPeer(...all.map(([, port]) => port));
-  await end;
+  const figures = await finish(...all.map(([, port]) => port));
   for (const [sock] of all) sock.close();
   await Promise.all(receiving);
-  return watch.nanoseconds / BURST;
+  return figures;
 }
 
 /** Nanoseconds from a send in the other process until the data is here: half of them, and 99 of 100, take no longer. */

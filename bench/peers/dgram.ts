@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import dgram from "node:dgram";
-import { burst, END, Expected, Watch } from "./watch.ts";
+import { burst, END, Expected, lossOf, Watch } from "./watch.ts";
 
 const [workload = "", bytesText = "", ...rest] = process.argv.slice(2);
 const bytes = Number(bytesText);
@@ -38,23 +38,27 @@ async function roundTrips(ms: number): Promise<number> {
   return watch.nanoseconds;
 }
 
-async function packets(sockets: number, ms: number): Promise<number> {
+async function packets(sockets: number, ms: number): Promise<string> {
   const watch = new Watch(ms);
   const size = burst(bytes);
   const all = await Promise.all(Array.from({ length: sockets }, bound));
   let received = 0;
+  let sent = "";
   await new Promise<void>((resolve) => {
+    let isOver = false;
     for (const sock of all) {
       sock.on("message", (_data, { port, address }) => {
-        if (++received % size) return;
-        if (watch.count()) sock.send("go", port, address);
-        else sock.send(END, port, address, () => resolve());
+        if (++received % size || isOver) return;
+        isOver = !watch.count();
+        sock.send(isOver ? END : "go", port, address);
       });
     }
-    startPeer(...all.map((sock) => sock.address().port));
+    const { stdout } = startPeer(...all.map((sock) => sock.address().port));
+    stdout.on("data", (text) => (sent += text)).on("end", resolve);
   });
+  const loss = await lossOf(Number(sent), () => received);
   for (const sock of all) sock.close();
-  return watch.nanoseconds / size;
+  return `${watch.nanoseconds / size} ${loss}`;
 }
 
 /** A window of packets is sent, or another process fills the queue; then all of it is received. */

@@ -3,27 +3,27 @@ export function burst(bytes: number): number {
   return bytes > 64 ? 32 : 64;
 }
 
-/** What tells the other end that it is over: shorter than all else that is sent, but not empty, because asyncio sends nothing empty. */
+/** What tells the other end that it is over: shorter than all else, but not empty, which asyncio would not send. */
 export const END = ".";
 
-/** Counts until the time is over. It runs as long before that: engines compile what runs often. */
+/** Counts until the time is over, which begins as long after the first: engines compile what runs often. */
 export class Watch {
   readonly #ms: number;
   #count = 0;
-  #began: number;
+  #began = 0;
   #isWarm = false;
   /** For each that was counted. */
   nanoseconds = 0;
 
   constructor(ms: number) {
     this.#ms = ms;
-    this.#began = performance.now() + ms;
   }
 
   /** Counts one; whether to go on. */
   count(): boolean {
     this.#count++;
     const time = performance.now();
+    this.#began ||= time + this.#ms;
     if (time < this.#began) return true;
     if (!this.#isWarm) {
       this.#isWarm = true;
@@ -62,4 +62,13 @@ export class Expected {
   count(): void {
     if (--this.#left === 0) this.#arrive();
   }
+}
+
+/** The share of packets that did not come, once no more of them come. */
+export async function lossOf(sent: number, received: () => number): Promise<number> {
+  for (let before = -1; before !== received() && received() < sent;) {
+    before = received();
+    await new Promise((resolve) => setTimeout(resolve, PATIENCE / 2));
+  }
+  return Math.max(0, 1 - received() / sent);
 }
