@@ -58,7 +58,7 @@ function draw(height: number, options: echarts.EChartsCoreOption): string {
       animation: false,
       color: COLORS,
       textStyle: { fontFamily: "system-ui, sans-serif" },
-      legend: { top: 0, textStyle: { color: "currentColor" }, itemGap: 16 },
+      legend: { top: 0, textStyle: { color: "currentColor" }, itemGap: 28 },
       ...options,
     });
     return chart.renderToSVGString();

@@ -51,8 +51,9 @@ export interface Contest extends Workload {
   goals?: Record<string, number | undefined>;
   /** Whether packets can be lost, and their share is the last number of a run. */
   counts?: boolean;
-  /** How many turns each has in a round, and how many before the first that do not count. */
+  /** How many turns each has in a round: 1 by default, and 0 is one turn in all. */
   turns?: number;
+  /** How many before the first that do not count. */
   warm?: number;
   /** How long a run takes, roughly, in seconds: for the time that is left. */
   seconds: number;
@@ -296,7 +297,8 @@ async function hold(sections: Section[], rounds: number, only: string, isQuick: 
       .contests(isQuick)
       .filter((contest) => `${section.title} ${nameOf(contest)}`.toLowerCase().includes(only.toLowerCase())),
   }));
-  const turnsOf = ({ turns = 1, warm = 0 }: Contest) => [warm, isQuick ? rounds : turns * rounds] as const;
+  const turnsOf = ({ turns = 1, warm = 0 }: Contest) =>
+    [warm, Math.max(1, (isQuick ? Math.min(turns, 1) : turns) * rounds)] as const;
   const count = all.reduce((sum, { contests }) => sum + contests.length, 0);
   const total = all
     .flatMap(({ contests }) => contests)
@@ -342,7 +344,7 @@ export async function main(...sections: Section[]): Promise<{ results: Result[];
       svg: { type: "string" },
     },
   });
-  const rounds = Number(values.rounds ?? (values.quick ? 1 : 9));
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 7));
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new RangeError(`--rounds is not a number above 0: ${values.rounds}`);
   const onInterrupt = (): void => {
