@@ -13,7 +13,7 @@
  */
 import { availableParallelism } from "node:os";
 import { AF_INET, SO_RCVBUF, SOCK_DGRAM, Socket, SOL_SOCKET } from "../src/index.ts";
-import { compile, type Contest, main, once, Peer, peerFile, type Section } from "./suite.ts";
+import { compile, type Contest, main, once, Peer, peerFile, type Run, type Section } from "./suite.ts";
 
 const SIZES = [64, 1200];
 
@@ -27,9 +27,9 @@ if (Bun.which("rustc") !== null) others["Rust"] = new Peer(() => [compile("packe
 
 /** The command of a file of `bench/peers`. */
 const byBun = (name: string, ...args: (string | number)[]) => [process.execPath, peerFile(name), ...args];
-const byNode = (...args: (string | number)[]): [string, () => Promise<number[]>][] => {
+const byNode = (...args: (string | number)[]): Record<string, Run> => {
   const node = Bun.which("node");
-  return node === null ? [] : [["node:dgram, Node", () => runOnce([node, compile("dgram.ts"), ...args])]];
+  return node === null ? {} : { "node:dgram, Node": () => runOnce([node, compile("dgram.ts"), ...args]) };
 };
 
 function runOnce(command: (string | number)[]): Promise<number[]> {
@@ -63,20 +63,12 @@ function calls(isQuick: boolean): Contest[] {
           batch,
           units: ["ns/packet"],
           runs: Object.fromEntries(
-            Object.entries(peers).map(([name, peer]) => {
-              let isWarm = false;
-              const run = (): Promise<number[]> => {
-                const turns = isWarm ? 1 : 3; // the engine compiles
-                isWarm = true;
-                return peer.ask(what, bytes, batch, rounds * turns);
-              };
-              return [name, run];
-            }),
+            Object.entries(peers).map(([name, peer]) => [name, () => peer.ask(what, bytes, batch, rounds)]),
           ),
           goals: { C: goal },
           counts: true,
           turns: 3,
-          warm: 1,
+          warm: isQuick ? 1 : 3, // the engine compiles
           seconds: isQuick ? 0.02 : 0.08,
         });
       }
@@ -96,7 +88,7 @@ function segments(isQuick: boolean): Contest[] {
       C: () => c.ask("there", bytes, 64, rounds),
       "Bun sendMany": () => runOnce(byBun("streams.ts", "sendMany", "there", bytes, 64, rounds)),
       "Bun send": () => runOnce(byBun("streams.ts", "send", "there", bytes, 64, rounds)),
-      ...Object.fromEntries(byNode("there", bytes, 64, rounds)),
+      ...byNode("there", bytes, 64, rounds),
     },
     goals: bytes === 1200 ? { "Bun sendMany": 0.1 } : {},
     counts: true,
@@ -116,7 +108,7 @@ function drains(isQuick: boolean): Contest[] {
         runs: {
           here: () => runOnce(byBun("streams.ts", face, ...args)),
           "Bun.udpSocket": () => runOnce(byBun("streams.ts", "sendMany", ...args)),
-          ...Object.fromEntries(byNode(...args)),
+          ...byNode(...args),
         },
         goals: { "Bun.udpSocket": 1 / 1.5, "node:dgram, Node": 1 / 3 },
         counts: true,

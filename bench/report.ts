@@ -216,7 +216,10 @@ export function html(results: readonly Result[], about: Record<string, string>):
       ({ title, svg, rows }) =>
         `<section>${title === result.title ? "" : `<h3>${text(title)}</h3>`}<div class="pair">${svg}${htmlTable(rows)}</div></section>`,
     );
-    return `<h2>${text(result.title)}</h2>\n<p>${text(result.about)}</p>\n${figures.join("\n")}`;
+    const failed = result.failed.map(
+      (name) => `<p class="failed">${text(name)}: it failed, and there are no figures.</p>`,
+    );
+    return `<h2>${text(result.title)}</h2>\n<p>${text(result.about)}</p>\n${failed.join("\n")}${figures.join("\n")}`;
   });
   return `<!doctype html>
 <html lang="en">
@@ -232,7 +235,7 @@ svg { max-width: 100%; height: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { padding: 1px 8px; text-align: left; border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent); white-space: nowrap; }
 .number { text-align: right; }
-.missed td { color: light-dark(#b3001e, #ff7a8a); font-weight: 600; }
+.missed td, .failed { color: light-dark(#b3001e, #ff7a8a); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content auto; gap: 0 1rem; }
 dd { margin: 0; }
 </style>

@@ -71,6 +71,8 @@ export interface Section {
 /** A heading and what came of it. */
 export interface Result extends Pick<Section, "title" | "about"> {
   rows: Row[];
+  /** The contests that ended with an error, and have no rows. */
+  failed: string[];
 }
 
 /** The value below which a share of the others lies; between two, in proportion. */
@@ -91,13 +93,12 @@ function round(value: number, digits = 4): number {
 
 /** The rows of a contest: figures by who ran, by turn, by unit. */
 export function rowsOf(contest: Contest, figures: Record<string, number[][]>): Row[] {
-  const { workload, bytes, batch, sockets, workers, units, goals } = contest;
-  const [us = "", ...others] = Object.keys(contest.runs);
+  const { units, runs, goals, counts, turns, warm, seconds, ...workload } = contest;
+  const [us = "", ...others] = Object.keys(runs);
   const lossOf = (who: string): number => {
     const shares = figures[who]!.map((run) => run[units.length]!);
     return round(shares.reduce((sum, one) => sum + one, 0) / shares.length);
   };
-  const about = JSON.parse(JSON.stringify({ workload, bytes, batch, sockets, workers })) as Workload;
   return (others.length === 0 ? [null] : others).flatMap((peer) =>
     units.map((unit, i): Row => {
       const ours = figures[us]!.map((run) => run[i]!);
@@ -105,14 +106,14 @@ export function rowsOf(contest: Contest, figures: Record<string, number[][]>): R
       const ratios = theirs && ours.map((one, turn) => one / theirs[turn]!);
       const goal = i === 0 ? goals?.[peer ?? us] : undefined;
       return {
-        ...about,
+        ...workload,
         peer,
         unit,
         ours: round(median(ours)),
         theirs: theirs && round(median(theirs)),
         ratio: ratios && round(median(ratios)),
         spread: [round(quantile(ratios ?? ours, 0.25)), round(quantile(ratios ?? ours, 0.75))],
-        ...(contest.counts ? { loss: [lossOf(us), peer === null ? 0 : lossOf(peer)] } : {}),
+        ...(counts ? { loss: [lossOf(us), peer === null ? 0 : lossOf(peer)] } : {}),
         ...(goal === undefined ? {} : { goal }),
       };
     }),
@@ -229,7 +230,10 @@ export class Peer {
     const late = setTimeout(() => this.#child!.kill(), PATIENCE);
     const { value, done } = await this.#lines!.next();
     clearTimeout(late);
-    if (done) throw new Error(`${this.#command().join(" ")} ended at: ${words.join(" ")}`);
+    if (done) {
+      this.#child = undefined; // the next contest has another
+      throw new Error(`${this.#command().join(" ")} ended at: ${words.join(" ")}`);
+    }
     return value.split(" ").map(Number);
   }
 }
@@ -259,14 +263,23 @@ function tidy(): void {
 
 /** Says on stderr how far it is: in one line of a terminal, or else in a line every now and then. */
 class Progress {
-  readonly #total: number;
+  readonly #contests: number;
+  readonly #seconds: number;
   readonly #began = performance.now();
+  #number = 0;
+  #name = "";
   #done = 0;
   #last = 0;
 
-  /** @param total - How long all of it will take, roughly, in seconds. */
-  constructor(total: number) {
-    this.#total = total;
+  /** @param seconds - How long all of it will take, roughly. */
+  constructor(contests: number, seconds: number) {
+    this.#contests = contests;
+    this.#seconds = seconds;
+  }
+
+  begin(name: string): void {
+    this.#number++;
+    this.#name = name;
   }
 
   say(text: string): void {
@@ -274,9 +287,9 @@ class Progress {
     if (!process.stderr.isTTY && now - this.#last < 10_000) return;
     this.#last = now;
     const speed = this.#done === 0 ? 1 : (now - this.#began) / 1000 / this.#done;
-    const left = (this.#total - this.#done) * speed;
+    const left = (this.#seconds - this.#done) * speed;
     const time = left > 90 ? `${Math.round(left / 60)} min` : `${Math.round(left)} s`;
-    const line = `${text}, about ${time} left`;
+    const line = `${this.#number} of ${this.#contests}: ${this.#name}: ${text}, about ${time} left`;
     process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`);
   }
 
@@ -289,45 +302,53 @@ class Progress {
   }
 }
 
-/** Holds the contests of all sections. */
-async function hold(sections: Section[], rounds: number, only: string, isQuick: boolean): Promise<Result[]> {
+/** Has all who take part run in turns; the rows that come of it. */
+async function hold(contest: Contest, turns: number, progress: Progress): Promise<Row[]> {
+  const figures: Record<string, number[][]> = {};
+  for (let turn = -(contest.warm ?? 0); turn < turns; turn++) {
+    for (const [who, run] of Object.entries(contest.runs)) {
+      progress.say(`${turn < 0 ? "warming up" : `turn ${turn + 1} of ${turns}`}, ${who}`);
+      const numbers = await run();
+      const isWhole = numbers.length >= contest.units.length + (contest.counts ? 1 : 0);
+      if (!isWhole || numbers.some(Number.isNaN)) throw new Error(`${who} gave no figures: ${numbers.join(" ")}`);
+      if (turn >= 0) (figures[who] ??= []).push(numbers);
+      progress.add(contest.seconds);
+    }
+  }
+  return rowsOf(contest, figures);
+}
+
+/** Holds the contests of all sections. One that fails does not keep the others from being held. */
+async function holdAll(sections: Section[], rounds: number, only: string, isQuick: boolean): Promise<Result[]> {
   const all = sections.map((section) => ({
     ...section,
     contests: section
       .contests(isQuick)
       .filter((contest) => `${section.title} ${nameOf(contest)}`.toLowerCase().includes(only.toLowerCase())),
   }));
-  const turnsOf = ({ turns = 1, warm = 0 }: Contest) =>
-    [warm, Math.max(1, (isQuick ? Math.min(turns, 1) : turns) * rounds)] as const;
-  const count = all.reduce((sum, { contests }) => sum + contests.length, 0);
-  const total = all
-    .flatMap(({ contests }) => contests)
-    .reduce((sum, one) => sum + one.seconds * Object.keys(one.runs).length * (turnsOf(one)[0] + turnsOf(one)[1]), 0);
-  const progress = new Progress(total);
+  if (all.every((section) => section.contests.length === 0)) throw new RangeError(`--only: nothing has ${only}`);
+  const turnsOf = ({ turns = 1 }: Contest): number => Math.max(1, (isQuick ? Math.min(turns, 1) : turns) * rounds);
+  const contests = all.flatMap((section) => section.contests);
+  const seconds = contests.map((one) => one.seconds * Object.keys(one.runs).length * ((one.warm ?? 0) + turnsOf(one)));
+  const progress = new Progress(
+    contests.length,
+    seconds.reduce((sum, one) => sum + one, 0),
+  );
   const results: Result[] = [];
-  let number = 0;
   for (const { title, about, contests } of all) {
     const rows: Row[] = [];
+    const failed: string[] = [];
     for (const contest of contests) {
-      number++;
-      const [warm, turns] = turnsOf(contest);
-      const figures: Record<string, number[][]> = {};
-      for (let turn = -warm; turn < turns; turn++) {
-        for (const [who, run] of Object.entries(contest.runs)) {
-          const when = turn < 0 ? "warming up" : `turn ${turn + 1} of ${turns}`;
-          progress.say(`${number} of ${count}: ${nameOf(contest)}: ${when}, ${who}`);
-          const numbers = await run();
-          const isWhole = numbers.length >= contest.units.length + (contest.counts ? 1 : 0);
-          if (!isWhole || numbers.some(Number.isNaN)) {
-            throw new Error(`${nameOf(contest)}, ${who}: no figures in ${numbers.join(" ")}`);
-          }
-          if (turn >= 0) (figures[who] ??= []).push(numbers);
-          progress.add(contest.seconds);
-        }
+      progress.begin(nameOf(contest));
+      try {
+        rows.push(...(await hold(contest, turnsOf(contest), progress)));
+      } catch (error) {
+        process.exitCode = 1;
+        failed.push(nameOf(contest));
+        console.error(`\n${nameOf(contest)} failed:`, error);
       }
-      rows.push(...rowsOf(contest, figures));
     }
-    if (rows.length > 0) results.push({ title, about, rows });
+    if (contests.length > 0) results.push({ title, about, rows, failed });
   }
   progress.end();
   return results;
@@ -353,7 +374,7 @@ export async function main(...sections: Section[]): Promise<{ results: Result[];
   };
   process.once("SIGINT", onInterrupt);
   try {
-    const results = await hold(sections, rounds, values.only, values.quick);
+    const results = await holdAll(sections, rounds, values.only, values.quick);
     const rows = results.flatMap((result) => result.rows);
     if (values.json) console.log(JSON.stringify(rows, null, 1));
     else for (const result of results) console.log(`\n${result.title}\n\n${table(result.rows)}`);

@@ -107,7 +107,7 @@ describe("a report", () => {
     { ...row, workload: "a < b", ratio: 0, goal: 0.5 }, // no logarithm
     { ...row, workload: "growth", peer: null, theirs: null, ratio: null, unit: "bytes/packet", ours: 3, goal: 1 },
   ];
-  const results = [{ title: "Packets", about: "of & for", rows }];
+  const results = [{ title: "Packets", about: "of & for", rows, failed: ["ring"] }];
 
   test("has each row beside one chart, and the charts are of numbers", () => {
     const all = charts(results[0]!);
@@ -125,6 +125,7 @@ describe("a report", () => {
     const page = html(results, { processor: "a <b>" });
     expect(page).toContain("<dd>a &lt;b&gt;</dd>");
     expect(page).toContain("Goals missed: 1 of 2");
+    expect(page).toContain("ring: it failed");
     expect(page).not.toMatch(/<script|<link|<img|src=|@import/);
     expect(page.match(/<tr/g)?.length).toBe(3 + rows.length + 1); // a head each, each row, and those missed once more
     expect(page.match(/<tr class="missed"/g)?.length).toBe(2);
