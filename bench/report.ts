@@ -67,6 +67,13 @@ function draw(height: number, options: echarts.EChartsCoreOption): string {
   }
 }
 
+/** How wide a text is at most, whatever font the page is shown in. */
+const widthOf = (name: string): number => 7.5 * name.length;
+
+/** Where the chart begins, below its legend. */
+const belowLegend = (names: string[]): number =>
+  14 + 42 * Math.ceil(names.reduce((sum, name) => sum + widthOf(name) + 58, 0) / WIDTH);
+
 /** A point for each ratio, by workload; a ring around it where it misses its goal. */
 export function dots(rows: readonly Row[]): string {
   const compared = rows.filter((row) => row.ratio !== null);
@@ -79,8 +86,9 @@ export function dots(rows: readonly Row[]): string {
   const peers = [...new Set(compared.map((row) => row.peer!))];
   const missed = compared.filter(isMissed);
   const silent = { type: "scatter", silent: true, emphasis: { disabled: true } };
-  return draw(110 + 22 * names.length, {
-    grid: { top: 56, bottom: 44, left: 16 + 7.5 * Math.max(...names.map((name) => name.length)), right: 24 },
+  const top = belowLegend([...peers, "goal missed"]);
+  return draw(top + 22 * names.length + 48, {
+    grid: { top, bottom: 48, left: 16 + Math.max(...names.map(widthOf)), right: 24 },
     xAxis: { type: "log", ...axis("here / theirs: left of 1, it takes less here") },
     yAxis: {
       type: "category",
@@ -137,6 +145,7 @@ export function curve(rows: readonly Row[], parameter: Parameter): string {
     name,
     type: "line",
     silent: true,
+    symbol: "circle",
     symbolSize: 7,
     connectNulls: true,
     emphasis: { disabled: true },
@@ -149,7 +158,7 @@ export function curve(rows: readonly Row[], parameter: Parameter): string {
   const counted = rows.filter((row) => row.loss !== undefined);
   const isLossless = counted.length > 0 && counted.every((row) => row.loss!.every((share) => share === 0));
   return draw(340, {
-    grid: { top: 44, bottom: 48, left: 110, right: 24 },
+    grid: { top: belowLegend(["here", ...peers]), bottom: 48, left: 110, right: 24 },
     xAxis: {
       type: "category",
       data: values.map((value) => value.toLocaleString("en")),

@@ -129,7 +129,7 @@ export function isMissed(row: Row): boolean {
 export function nameOf({ workload, bytes, batch, sockets, workers }: Workload): string {
   const of = [
     bytes && `${bytes.toLocaleString("en")} B`,
-    batch && `batch ${batch}`,
+    batch && `batch ${batch.toLocaleString("en")}`,
     sockets && `${sockets.toLocaleString("en")} sockets`,
     workers && `${workers} Workers`,
   ];

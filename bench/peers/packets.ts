@@ -49,10 +49,11 @@ function sendBatches(sock: Socket<"AF_INET">, batch: MessageBatch<"AF_INET">, co
 }
 
 function forwardOneByOne(sock: Socket<"AF_INET">, bytes: number, to: InetAddress): void {
+  const data = into.subarray(0, bytes);
   for (let i = 0; i < COUNT; i++) {
     sock.recvfromInto(into);
     sum += into[0]!;
-    sock.sendto(into.subarray(0, bytes), to);
+    sock.sendto(data, to);
   }
 }
 
