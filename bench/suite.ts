@@ -239,12 +239,16 @@ export class Peer {
 }
 
 /** A process of its own for one run: the numbers that it prints. */
-export async function once(command: (string | number)[], env: Record<string, string> = {}): Promise<number[]> {
+export async function once(
+  command: (string | number)[],
+  env: Record<string, string> = {},
+  patience = PATIENCE,
+): Promise<number[]> {
   const child = Bun.spawn(command.map(String), {
     env: { ...process.env, ...env },
     stdout: "pipe",
     stderr: "inherit",
-    timeout: PATIENCE,
+    timeout: patience,
   });
   const text = await child.stdout.text();
   if ((await child.exited) !== 0)
