@@ -330,7 +330,8 @@ async function holdAll(sections: Section[], rounds: number, only: string, isQuic
       .contests(isQuick)
       .filter((contest) => `${section.title} ${nameOf(contest)}`.toLowerCase().includes(only.toLowerCase())),
   }));
-  if (all.every((section) => section.contests.length === 0)) throw new RangeError(`--only: nothing has ${only}`);
+  if (only !== "" && all.every((section) => section.contests.length === 0))
+    throw new RangeError(`--only: nothing has ${only}`);
   const turnsOf = ({ turns = 1 }: Contest): number => Math.max(1, (isQuick ? Math.min(turns, 1) : turns) * rounds);
   const contests = all.flatMap((section) => section.contests);
   const seconds = contests.map((one) => one.seconds * Object.keys(one.runs).length * ((one.warm ?? 0) + turnsOf(one)));
