@@ -1,6 +1,7 @@
 /**
- * Every program of examples/ is run here, most of them with a real other end: Python's sockets where python3 is
- * installed, socat where it is, a socket of the test's own that plays systemd or the log daemon.
+ * Every program of examples/ is run here (the tools of networks in tools.test.ts), most of them with a real other end:
+ * Python's sockets where python3 is installed, socat where it is, a socket of the test's own that plays systemd or the log
+ * daemon.
  */
 import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readdirSync } from "node:fs";
@@ -52,8 +53,6 @@ const hasPython = succeeds("python3", "-c", "import socket; socket.recv_fds, soc
 const hasSocat = succeeds("socat", "-V");
 const hasIPv6Loopback = works(() => createServer(["::1", 0], { family: AF_INET6 }));
 const mayOpenRaw = works(() => new Socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
-const mayOpenRaw6 = hasIPv6Loopback && works(() => new Socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6));
-const mayPingUnprivileged = works(() => new Socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
 const mayMakeNetwork = isLinux && succeeds("unshare", "-n", "ip", "link", "set", "lo", "up");
 
 const unix = needs("AF_UNIX datagram socket", hasUnixDatagrams);
@@ -85,6 +84,7 @@ describe("usage", () => {
     ["sha256-kernel.ts"],
     ["sniff.ts", "lo", "none"],
     ["syslog.ts", "--unknown"],
+    ["traceroute.ts", "-x", "127.0.0.1"],
     ["udp-flood.ts", "127.0.0.1", "9", "7"],
     ["udp-sink.ts", "x"],
     ["vsock-echo.ts", "send", "-1", "5", "hello"],
@@ -444,61 +444,6 @@ describe("syslog.ts", () => {
   unix("without a log daemon it fails with a line", async () => {
     const { status, stderr } = await example("syslog.ts", "--socket", join(folder, "nobody"), "hello?").end();
     expect({ status, stderr }).toMatchObject({ status: 1, stderr: expect.stringContaining("ENOENT") });
-  });
-});
-
-describe("ping.ts", () => {
-  const wellDone = (host: string, kind: string) =>
-    new RegExp(
-      `^ping ${host} \\(${host}\\), ${kind}\n` +
-        [1, 2, 3].map((seq) => `56 bytes from ${host}: seq=${seq} time=[\\d.]+ ms\n`).join("") +
-        `3 sent, 3 received, 0% lost\nmin/avg/max [\\d.]+/[\\d.]+/[\\d.]+ ms$`,
-    );
-
-  needs("CAP_NET_RAW", mayOpenRaw)("127.0.0.1 answers a raw socket", async () => {
-    const { status, stdout } = await example("ping.ts", "127.0.0.1", "3", "0").end();
-    expect(stdout).toMatch(wellDone("127.0.0.1", "raw socket"));
-    expect(status).toBe(0);
-  });
-
-  needs("raw ICMPv6 socket", mayOpenRaw6)("::1 answers a raw socket", async () => {
-    expect((await example("ping.ts", "::1", "3", "0").end()).stdout).toMatch(wellDone("::1", "raw socket"));
-  });
-
-  const inRange = needs("group of net.ipv4.ping_group_range", mayPingUnprivileged);
-  inRange("127.0.0.1 answers a datagram socket", async () => {
-    const { stdout } = await example("ping.ts", "--unprivileged", "127.0.0.1", "3", "0").end();
-    expect(stdout).toMatch(wellDone("127.0.0.1", "datagram socket"));
-  });
-
-  const ownNetwork = needs("root, unshare and ip", mayMakeNetwork);
-  ownNetwork("in a network of its own, where the range is open, a datagram socket is answered", async () => {
-    const script = `
-      ip link set lo up
-      echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range
-      "$0" "$1" --unprivileged 127.0.0.1 3 0 && "$0" "$1" --unprivileged ::1 3 0`;
-    const command = ["unshare", "-n", "sh", "-c", script, process.execPath, join(examples, "ping.ts")];
-    const { stdout } = await new Program(command).end();
-    const [first, second] = stdout.split(/\n(?=ping)/);
-    expect(first).toMatch(wellDone("127.0.0.1", "datagram socket"));
-    if (hasIPv6Loopback) expect(second).toMatch(wellDone("::1", "datagram socket"));
-  });
-
-  needs("ping for root alone", !mayPingUnprivileged)("who may not ping is told so", async () => {
-    const { status, stdout, stderr } = await example("ping.ts", "--unprivileged", "127.0.0.1", "1").end();
-    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
-    expect(stderr).toMatch(/^socket E\w+: /);
-  });
-
-  ownNetwork("no answer is told, and is status 1", async () => {
-    const script = `
-      ip link set lo up
-      echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all
-      "$0" "$1" 127.0.0.1 1`;
-    const command = ["unshare", "-n", "sh", "-c", script, process.execPath, join(examples, "ping.ts")];
-    const { status, stdout } = await new Program(command).end();
-    expect(stdout).toEndWith("no answer: seq=1\n1 sent, 0 received, 100% lost");
-    expect(status).toBe(1);
   });
 });
 
