@@ -70,6 +70,7 @@ describe("usage", () => {
     ["candump.ts", "-n", "none", "vcan0"],
     ["capture.ts", "lo"],
     ["cansend.ts", "vcan0", "123#XYZ"],
+    ["dns-query.ts"],
     ["echo-client-any.ts", "localhost"],
     ["echo-client.ts", "no port"],
     ["echo-server-any.ts"],
