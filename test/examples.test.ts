@@ -85,6 +85,7 @@ describe("usage", () => {
     ["sha256-kernel.ts"],
     ["sniff.ts", "lo", "none"],
     ["syslog.ts", "--unknown"],
+    ["tcp-info.ts", "127.0.0.1"],
     ["traceroute.ts", "-x", "127.0.0.1"],
     ["udp-flood.ts", "127.0.0.1", "9", "7"],
     ["udp-sink.ts", "x"],
