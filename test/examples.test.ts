@@ -1,5 +1,5 @@
 /**
- * Every program of examples/ is run here (the tools of networks in tools.test.ts), most of them with a real other end:
+ * Every program of examples/ is run here (the network tools in tools/), most of them with a real other end:
  * Python's sockets where python3 is installed, socat where it is, a socket of the test's own that plays systemd or the log
  * daemon.
  */
@@ -75,6 +75,7 @@ describe("usage", () => {
     ["echo-client.ts", "no port"],
     ["echo-server-any.ts"],
     ["echo-server.ts", "-1"],
+    ["mdns-browse.ts", "http"],
     ["multicast.ts", "send", "239.0.0.1", "5000"],
     ["options-of-bun-socket.ts", "no port"],
     ["pass-fd.ts", "serve"],
