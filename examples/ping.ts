@@ -35,6 +35,7 @@ import {
   IPV6_UNICAST_HOPS,
   MSG_ERRQUEUE,
   OSError,
+  PermissionError,
   SO_ERROR,
   SO_TIMESTAMP,
   SO_TIMESTAMPING,
@@ -130,8 +131,14 @@ function openSocket(family: number): Socket<"AF_INET" | "AF_INET6"> {
   try {
     return open(SOCK_DGRAM);
   } catch (error) {
-    if (!(error instanceof OSError)) throw error;
-    return open(SOCK_RAW); // no right to the other one, or the system has none
+    if (!(error instanceof OSError)) throw error; // else no right to that one, or the system has none
+  }
+  try {
+    return open(SOCK_RAW);
+  } catch (error) {
+    if (!(error instanceof PermissionError)) throw error;
+    const rights = isLinux ? "CAP_NET_RAW, or a group of net.ipv4.ping_group_range" : "an administrator's rights";
+    return fail(`${error.message} (it takes ${rights})`, 1);
   }
 }
 

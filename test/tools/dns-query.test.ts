@@ -115,15 +115,29 @@ withServer("a name that there is not, and a type that it has not, are told, with
   expect(without.stderr).toMatch(/^text\.test has no AAAA, says .*\n$/);
 });
 
+/** Sockets for UDP and for TCP on the same port, which may be taken for one of them. */
+function onePort(): { sock: AsyncSocket<"AF_INET">; listener: ReturnType<typeof createServer> } {
+  for (let tries = 0; ; tries++) {
+    const listener = createServer(["127.0.0.1", 0]);
+    const sock = new AsyncSocket(AF_INET, SOCK_DGRAM);
+    try {
+      sock.bind(listener.getsockname() as [string, number]);
+      return { sock, listener };
+    } catch (error) {
+      sock.close();
+      listener.close();
+      if (tries === 50) throw error;
+    }
+  }
+}
+
 /** Plays a server: `answer` gives what comes of the n-th question. */
 async function playing(
   answer: (question: Packet, n: number) => Buffer[],
   then: (port: number) => Promise<void>,
   answerByTcp: Buffer = Buffer.alloc(0),
 ): Promise<void> {
-  using listener = createServer(["127.0.0.1", 0]);
-  using sock = new AsyncSocket(AF_INET, SOCK_DGRAM);
-  sock.bind(listener.getsockname());
+  const { sock, listener } = onePort();
   const byUdp = (async () => {
     for (let n = 0; ; n++) {
       const [data, from] = await sock.recvfrom(65535);
@@ -138,10 +152,13 @@ async function playing(
     }
   })();
   const ended = Promise.allSettled([byUdp, byTcp]);
-  await then(sock.getsockname()[1]);
-  sock.close();
-  listener.close();
-  await ended;
+  try {
+    await then(sock.getsockname()[1]);
+  } finally {
+    sock.close();
+    listener.close();
+    await ended;
+  }
 }
 
 const reply = (to: Packet, answers: Answer[], flags = 0, more: Packet = {}): Buffer =>
