@@ -300,7 +300,8 @@ async function ping(sock: Socket<"AF_INET" | "AF_INET6">, address: readonly [str
     }
   }
 
-  const pause = (seconds: number) => sleep(seconds * 1000, undefined, { signal: stop.signal, ref: true });
+  const pause = (seconds: number) => sleep(seconds * 1000, undefined, { signal: stop.signal });
+  const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve));
   try {
     while (sent < count) {
       if (sent > 0 && interval > 0) await pause(interval);
@@ -312,10 +313,10 @@ async function ping(sock: Socket<"AF_INET" | "AF_INET6">, address: readonly [str
       await send(request, sequence);
       const late = setTimeout(() => void finish(sequence, () => `no answer: seq=${sequence}`), patience * 1000);
       void finished.promise.then(() => clearTimeout(late));
-      if (interval === 0) await Promise.race([finished.promise, pause(patience)]);
+      if (interval === 0) await Promise.race([finished.promise, stopped]);
     }
     const last = Promise.all([...probes.values()].map((probe) => probe.finished.promise));
-    await Promise.race([last, pause(patience + 1)]);
+    await Promise.race([last, stopped]);
   } catch (error) {
     if ((error as Error).name !== "AbortError") throw error;
   }

@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from 
 import dns, { type Answer, type Packet } from "dns-packet";
 import { AF_INET, AF_INET6, SOCK_DGRAM, Socket } from "../../src/index.ts";
 import { createServer, Socket as AsyncSocket } from "../../src/promises.ts";
-import { needs, slowness, works } from "../help.ts";
+import { isWindows, needs, slowness, works } from "../help.ts";
+import { Program } from "../program.ts";
 import { program, Server } from "../promises/servers.ts";
 import { command, endPrograms, run } from "./help.ts";
 
@@ -250,6 +251,20 @@ test("a server that does not answer, by UDP or by TCP, is told in a line", async
       answer,
     );
   }
+});
+
+needs("signals", !isWindows)("Ctrl-C ends it while it waits", async () => {
+  let isAsked = false;
+  const answer = (): Buffer[] => {
+    isAsked = true;
+    return [];
+  };
+  await playing(answer, async (port) => {
+    const program = new Program(command("dns-query.ts", `-p${port}`, "-w60", "host.example", "A", "127.0.0.1"));
+    while (!isAsked) await Bun.sleep(5);
+    process.kill(program.pid, "SIGINT");
+    expect(await program.end()).toEqual({ status: 130, stdout: "", stderr: "" });
+  });
 });
 
 const wrong: [args: string[], message: string | RegExp, status: number][] = [

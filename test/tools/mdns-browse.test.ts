@@ -1,6 +1,6 @@
 /** mdns-browse.ts, with a responder, and with what may pretend to be one. Peers: Avahi. */
 import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import dns, { type Answer } from "dns-packet";
@@ -16,7 +16,7 @@ import {
 } from "../../src/index.ts";
 import { ip_mreqn } from "../../src/messages.ts";
 import { Socket as AsyncSocket } from "../../src/promises.ts";
-import { isWindows, needs, slowness } from "../help.ts";
+import { isWindows, needs, removeFolder, slowness } from "../help.ts";
 import { join as link, lacking, Network } from "../networks.ts";
 import { Program } from "../program.ts";
 import { program } from "../promises/servers.ts";
@@ -84,7 +84,7 @@ afterAll(async () => {
   daemon?.kill();
   await daemon?.exited;
   for (const net of nets) net[Symbol.dispose]();
-  rmSync(folder, { recursive: true });
+  removeFolder(folder);
 });
 
 const seconds = String(1.5 * slowness);
