@@ -14,7 +14,6 @@ import {
   createConnection,
   createServer,
   IPPROTO_ICMP,
-  IPPROTO_ICMPV6,
   IPPROTO_TCP,
   SOCK_DGRAM,
   SOCK_RAW,
