@@ -302,7 +302,7 @@ export async function sendFds(...args: unknown[]): Promise<number> {
   args[1] = list(args[1], "buffers", "bytes");
   args[2] = list(args[2], "fds", "descriptors");
   if (Array.isArray(args[4])) args[4] = [...(args[4] as unknown[])];
-  return waitOn(sock, WRITABLE, "sendmsg", signal, () =>
+  return waitOn(sock, WRITABLE, "sendmsg", args[3], signal, () =>
     quietly(core.sendFds as (...args: unknown[]) => number, undefined, args),
   );
 }
@@ -337,7 +337,7 @@ export async function recvFds(...args: unknown[]): Promise<unknown> {
   const signal = takeSignal(args, 3);
   const sock = aSocket(args[0]);
   args[0] = coreOf(sock);
-  return waitOn(sock, READABLE, "recvmsg", signal, () =>
+  return waitOn(sock, READABLE, "recvmsg", args[3], signal, () =>
     quietly(core.recvFds as (...args: unknown[]) => unknown, undefined, args),
   );
 }

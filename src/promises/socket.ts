@@ -95,11 +95,12 @@ const LIMIT = 1 << 20;
 /** The root's socket that a socket is made of. */
 export let coreOf: (sock: AnySocket) => CoreSocket;
 
-/** Does something on a socket, and waits for it where it would block. */
+/** Does something on a socket, and waits for it where it would block and its flags do not forbid that. */
 export let waitOn: <Result>(
   sock: Socket,
   wanted: Wanted,
   syscall: string,
+  flags: unknown,
   signal: AbortSignal | undefined,
   attempt: () => Result | typeof WOULD_BLOCK,
 ) => Promise<Result>;
@@ -169,8 +170,10 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   static {
     coreOf = (sock) => sock.#core;
-    waitOn = (sock, wanted, syscall, signal, attempt) =>
-      sock.#waits.run(wanted, { attempt, self: null, args: [], syscall, timeout: sock.#timeout, signal });
+    waitOn = (sock, wanted, syscall, flags, signal, attempt) => {
+      const timeout = sock.#timeoutWith(flags);
+      return sock.#waits.run(wanted, { attempt, self: null, args: [], syscall, timeout, signal });
+    };
   }
 
   /** @internal */
@@ -940,6 +943,11 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     return this.#waitBy(wanted, name, args, signal, flags, attempt);
   }
 
+  /** How long a call with such flags may wait. */
+  #timeoutWith(flags: unknown): number | null {
+    return typeof flags === "number" && flags & (MSG_DONTWAIT ?? 0) ? 0 : this.#timeout;
+  }
+
   #waitBy(
     wanted: Wanted,
     name: string,
@@ -950,7 +958,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     address?: unknown,
   ): Promise<unknown> {
     const given = flags >= 0 ? args[flags] : undefined;
-    const timeout = typeof given === "number" && given & (MSG_DONTWAIT ?? 0) ? 0 : this.#timeout;
+    const timeout = this.#timeoutWith(given);
     if (typeof given === "number") wanted = wantedBy(given, wanted);
     if (this.#waits.hasWaiting(wanted)) {
       // It will not be tried soon; whether its arguments are right shows at once, on a socket that is closed.
@@ -981,7 +989,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   ): Promise<number> {
     const signal = takeSignal(args, 1);
     const flags = args.length < 2 ? 0 : bits(args[1], "flags");
-    const timeout = flags & (MSG_DONTWAIT ?? 0) ? 0 : this.#timeout;
+    const timeout = this.#timeoutWith(flags);
     const batch = hold(args[0]);
     try {
       const given = [batch, flags, timeout, 0];

@@ -343,6 +343,12 @@ needs("SCM_RIGHTS", passesDescriptors)("descriptors and control messages", async
   const [data, fds] = await received;
   expect([String(data), fds.length]).toEqual(["fd", 1]);
   fds.forEach(net.close);
+  if (MSG_DONTWAIT !== undefined) {
+    expect(await rejected(net.recvFds(b, 10, 1, MSG_DONTWAIT))).toBe("EAGAIN");
+    const sent = await fill(a);
+    expect(await rejected(net.sendFds(a, ["fd"], [a.fileno()], MSG_DONTWAIT))).toBe("EAGAIN");
+    for (let left = sent; left > 0;) left -= (await b.recv(left)).length;
+  }
   const control = Int32Array.of(b.fileno());
   const message = b.recvmsg(10, CMSG_SPACE(4));
   const generated = (function* () {
