@@ -87,6 +87,9 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
   #next = 0;
   /** The receive of notices that is under way, of a socket by promises. */
   #coming: Promise<void> | null = null;
+  /** Ends it where all who waited have given up: it shall not keep the process alive. */
+  #enough = new AbortController();
+  #waiters = 0;
   #isActive = true;
 
   /**
@@ -220,17 +223,25 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
   async #waitLater(options: WaitOptions | undefined): Promise<void> {
     const { signal } = optionsOf(options, "options", ["signal"]);
     const given = signalOf(signal, "options.signal");
-    while (this.reap() > 0) {
-      this.#coming ??= this.#receive();
-      await unlessAborted(this.#coming, given);
+    this.#waiters++;
+    try {
+      while (this.reap() > 0) {
+        this.#coming ??= this.#receive();
+        await unlessAborted(this.#coming, given);
+      }
+    } finally {
+      if (--this.#waiters === 0) this.#enough.abort();
     }
   }
 
   /** Waits for notices, for all who wait. */
   async #receive(): Promise<void> {
+    const { signal } = (this.#enough = new AbortController());
     try {
-      await (this.#sock as PromisesSocket).recvBatch(this.#notices, MSG_ERRQUEUE);
+      await (this.#sock as PromisesSocket).recvBatch(this.#notices, MSG_ERRQUEUE, { signal });
       this.#release();
+    } catch (error) {
+      if (error !== signal.reason) throw error; // otherwise who waits again asks again
     } finally {
       this.#coming = null;
     }

@@ -153,6 +153,34 @@ needs(lacking || "SO_ZEROCOPY", lacking === "" && has)("on a link the kernel doe
   expect([later.pending, later.isActive]).toEqual([0, true]);
 });
 
+needs(lacking || "SO_ZEROCOPY", lacking === "" && has)("a wait that was given up keeps no process alive", async () => {
+  using net = new Network();
+  net.ip("link add near type veth peer name far");
+  for (const name of ["near", "far"]) net.ip(`link set ${name} mtu 65000 up`);
+  net.ip("addr add 10.9.0.1/24 dev near");
+  // Nobody has the address: the kernel keeps what is sent until it stops asking for it, for seconds.
+  const code = `
+    import { AF_INET, SOCK_DGRAM, Socket } from "${import.meta.dir}/../../src/promises.ts";
+    import { ZeroCopy } from "${import.meta.dir}/../../src/packets.ts";
+    const sock = new Socket(AF_INET, SOCK_DGRAM);
+    await sock.connect(["10.9.0.2", 9]);
+    const zero = new ZeroCopy(sock);
+    await zero.send(new Uint8Array(33_000));
+    const name = (error) => error.name;
+    const both = [zero.wait({ signal: AbortSignal.timeout(20) }), zero.wait({ signal: AbortSignal.timeout(40) })];
+    console.log(...(await Promise.all(both.map((wait) => wait.catch(name)))));
+    // Who waits anew is not ended with those before.
+    const first = new AbortController();
+    const gone = zero.wait({ signal: first.signal }).catch(name);
+    await 0;
+    first.abort();
+    const again = zero.wait({ signal: AbortSignal.timeout(50) }).catch(name);
+    console.log(await gone, await again);
+    process.on("exit", () => console.log(zero.pending));`;
+  const child = net.inside(() => Bun.spawn([process.execPath, "-e", code], { stdout: "pipe", timeout: 20_000 }));
+  expect(await child.stdout.text()).toBe("TimeoutError TimeoutError\nAbortError TimeoutError\n1\n");
+});
+
 describe("bad input", () => {
   zerocopy("sockets that are none, or cannot; data that is none; closed sockets", async () => {
     using own = new Sockets();
