@@ -55,7 +55,7 @@ import { hostName, lookUp } from "../resolve.ts";
 import { sendingFile, type SendableFile } from "../sendfile.ts";
 import { adopt, type KeepaliveValues, Socket as CoreSocket } from "../socket.ts";
 import { follow, type WaitOptions } from "./names.ts";
-import { AGAIN, type Attempt, signalOf, Waits, type Wanted } from "./waits.ts";
+import { AGAIN, type Attempt, signalOf, spent, Waits, type Wanted } from "./waits.ts";
 
 /** What iterations of received data take by name. */
 export interface ReceiveOptions extends WaitOptions {
@@ -1061,12 +1061,17 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   static #recvBatch(sock: AnySocket, args: unknown[]): unknown {
     const [batch, flags] = args as [Batch, number];
-    return quietly(batch[RECEIVE], batch, [sock.#core, flags, 0]);
+    const begun = performance.now();
+    const n = quietly(batch[RECEIVE], batch, [sock.#core, flags, 0]);
+    spent(begun);
+    return n;
   }
 
   static #sendBatch(sock: AnySocket, args: unknown[]): unknown {
     const [batch, flags, timeout, before] = args as [Batch, number, number | null, number];
+    const begun = performance.now();
     const n = quietly(batch[SEND], batch, [sock.#core, flags, 0, before]);
+    spent(begun);
     const sent = n === WOULD_BLOCK ? before : before + n;
     args[3] = sent;
     const waits = n === WOULD_BLOCK || batch[BLOCKED];

@@ -82,6 +82,15 @@ function newId(): number {
 
 let attempts = TURN;
 
+/** How many milliseconds of the system's work are as much as all attempts of a turn. */
+const TURN_TIME = 1;
+
+/** An attempt did the work of many calls, since a time of `performance.now()`: the turn has so much less left. */
+export function spent(since: number): void {
+  const many = Math.floor(((performance.now() - since) / TURN_TIME) * TURN);
+  attempts = Math.max(attempts - many, 0);
+}
+
 /** How many operations and questions wait. */
 let expected = 0;
 /** Whether the poller's thread is to wake this one. */

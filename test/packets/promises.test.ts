@@ -184,3 +184,21 @@ describe("a batch is one call's", () => {
     batch.push("free");
   });
 });
+
+test("batches leave the event loop its turns, as often as calls for one message do", async () => {
+  using a = udp();
+  using b = udp();
+  const batch = new MessageBatch(a, { capacity: 512, size: 64 });
+  while (batch.length < batch.capacity) batch.push("x", b.getsockname());
+  let turns = 0;
+  let isOver = false;
+  const next = (): void => {
+    turns++;
+    if (!isOver) setImmediate(next);
+  };
+  next();
+  for (let i = 0; i < 200; i++) await a.sendBatch(batch); // what b has no room for is dropped
+  isOver = true;
+  // 64 batches in a turn, all of them at once, would be 4.
+  expect(turns).toBeGreaterThan(15);
+});
