@@ -404,7 +404,8 @@ export class Waits implements Waiting {
       this.#unasked = !this.#unasked;
     } else {
       this.#unasked = false;
-      if (!this.#serve(told) && told & ~KEPT) this.#vain++;
+      // What is to be asked for again may be told again at once.
+      if (!this.#serve(told) && told & this.#wanted() & ~this.#armed) this.#vain++;
     }
     this.#arm();
   }
