@@ -52,7 +52,11 @@ static inline int inheriting_accept(int fd, struct sockaddr *name, socklen_t *le
 }
 #define accept inheriting_accept
 
-static inline ssize_t slow_recvmsg(int fd, struct msghdr *m, int flags) { return slow((int)recvmsg(fd, m, flags)); }
+static inline ssize_t slow_recvmsg(int fd, struct msghdr *m, int flags) {
+  ssize_t r = recvmsg(fd, m, flags);
+  struct cmsghdr *c = r < 0 ? NULL : CMSG_FIRSTHDR(m);
+  return c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS ? slow((int)r) : r;
+}
 #define recvmsg slow_recvmsg
 
 /* sendfile(2) of macOS: 0 or -1, and the count in *length, which it leaves alone where it fails at once. */
