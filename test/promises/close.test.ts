@@ -24,6 +24,9 @@ const calls: Record<string, Call> = {
   "a stream's writer": (sock) => sock.writable.getWriter().write("x"),
 };
 
+/** Those of them that wait only where a connection is full. */
+const waitsForRoom = new Set(["send", "sendall", "sendmsg", "sendfile", "a stream's writer"]);
+
 /** Ends that end an iteration instead: whoever iterates sees no error where he closed the socket himself. */
 const iterations: Record<string, Call> = {
   chunks: (sock) => sock.chunks().next(),
@@ -86,7 +89,7 @@ describe.each(Object.entries({ ...calls, ...iterations }))("%s", (name, call) =>
   test.each(Object.entries(places))("closed %s", async (_, place) => {
     const before = descriptors();
     const [sock, other] = await ends();
-    await fill(sock);
+    if (waitsForRoom.has(name)) await fill(sock);
     const outcome = call(sock).then(
       (result) => (result as { done?: boolean }).done,
       (error: unknown) => (error as OSError).code,
@@ -102,7 +105,7 @@ describe.each(Object.entries({ ...calls, ...iterations }))("%s", (name, call) =>
 
   test("detached: what waits is rejected, the descriptor is there", async () => {
     const [sock, other] = await ends();
-    await fill(sock);
+    if (waitsForRoom.has(name)) await fill(sock);
     const settled = call(sock).then(
       (result) => (result as { done?: boolean }).done,
       (error: unknown) => (error as OSError).code,
