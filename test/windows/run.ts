@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, wr
 import { dirname, join, relative, resolve } from "node:path";
 
 /** How long a file of tests may take, in seconds: a test that hangs shall fail. */
-const FILE_LIMIT = 120;
+const FILE_LIMIT = 240;
 /** How long anything else may take, in seconds. */
 const SETUP_LIMIT = 120;
 
