@@ -476,8 +476,9 @@ export class Waits implements Waiting {
       return;
     }
     if (!this.#known) {
-      // A socket that was forgotten, not closed, left its identity behind.
-      waiting.delete(owners.get(this.#fd) ?? 0);
+      // A socket that was forgotten, not closed, left its identity behind; so did one whose descriptor is this one's now.
+      const before = waiting.get(owners.get(this.#fd) ?? 0);
+      if (before instanceof Waits) before.close();
       if (this.#id === 0) this.#id = newId();
       owners.set(this.#fd, this.#id);
       waiting.set(this.#id, this);

@@ -134,6 +134,21 @@ test("a server, and what connects to it", async () => {
   expect([net.EBADF, net.ECANCELED]).toContain(await connecting);
 });
 
+test("a descriptor that another socket waits on now: what waited before is rejected", async () => {
+  const [a, b] = await tcp();
+  const before = rejected(b.recv(10));
+  await turn();
+  const other = new Socket({ fileno: b.fileno() });
+  const received = other.recv(10);
+  expect(await before).toBe("ECANCELED");
+  expect(await rejected(b.recv(10))).toBe("EBADF");
+  await a.send("for it");
+  expect(String(await received)).toBe("for it");
+  b.detach();
+  other.close();
+  a.close();
+});
+
 test("a hundred that are ready in one wake, where the first that is told closes all", async () => {
   const pairs = await Promise.all(Array.from({ length: 100 }, () => tcp()));
   let told = 0;
