@@ -30,8 +30,6 @@ const KEPT_FAILED = ["linux", "android"].includes(process.platform) ? READABLE |
 /** The longest pause, in milliseconds, after something was ready in vain time after time. */
 const PAUSE_MAX = 16;
 
-const WANTED: readonly Wanted[] = [READABLE, WRITABLE, URGENT, FAILED];
-
 /** Does an operation, or gives {@link WOULD_BLOCK}. */
 export type Attempt<Self, Result> = (self: Self, args: unknown[]) => Result | typeof WOULD_BLOCK | typeof AGAIN;
 
@@ -117,11 +115,11 @@ const SHORT = ASKING * 4;
 /** Something waits from now on. */
 function expect(): void {
   expected++;
+  if (turning) return;
   active = performance.now();
-  if (!turning && !watched) {
-    if (soon) nextTurn();
-    else watch();
-  }
+  if (watched) return;
+  if (soon) nextTurn();
+  else watch();
 }
 
 function watch(): void {
@@ -192,7 +190,7 @@ class Operation {
   previous: Operation | null = null;
   next: Operation | null = null;
   readonly wait: AnyWait;
-  readonly events: Wanted;
+  readonly line: Line;
   readonly promise: Promise<unknown>;
   #waits: Waits;
   #resolve!: (result: unknown) => void;
@@ -200,9 +198,9 @@ class Operation {
   #timer: Timer | undefined;
   #due = 0;
 
-  constructor(waits: Waits, events: Wanted, wait: AnyWait) {
+  constructor(waits: Waits, line: Line, wait: AnyWait) {
     this.#waits = waits;
-    this.events = events;
+    this.line = line;
     this.wait = wait;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -275,10 +273,15 @@ function blocked({ syscall, address, wouldBlock = EAGAIN }: AnyWait): Error {
 
 /** The operations of one kind that wait on one socket, in their order. */
 class Line {
+  readonly wanted: Wanted;
   first: Operation | null = null;
   last: Operation | null = null;
   /** Whether the first has its turn when the event loop had its. */
   postponed = false;
+
+  constructor(wanted: Wanted) {
+    this.wanted = wanted;
+  }
 }
 
 /** What waits on one socket. */
@@ -291,7 +294,7 @@ export class Waits implements Waiting {
   /** Whether the poller knows the descriptor. */
   #known = false;
   #count = 0;
-  #lines = new Map<Wanted, Line>();
+  #lines: Line[] = [];
   /** How often something was ready in vain since an operation was last done. */
   #vain = 0;
   /** Whether the poller told of something that nobody waited for. */
@@ -304,8 +307,13 @@ export class Waits implements Waiting {
 
   /** Whether somebody waits for that already. */
   hasWaiting(events: Wanted): boolean {
-    const line = this.#lines.get(events);
+    const line = this.#line(events);
     return line !== undefined && line.first !== null;
+  }
+
+  #line(wanted: Wanted): Line | undefined {
+    for (const line of this.#lines) if (line.wanted === wanted) return line;
+    return undefined;
   }
 
   /** Does an operation, at once where nobody else waits for the same and nothing is to be waited for. */
@@ -315,7 +323,7 @@ export class Waits implements Waiting {
       wait.abandoned?.();
       return Promise.reject(signal.reason);
     }
-    const line = this.#lines.get(events);
+    const line = this.#line(events);
     const isFirst = line === undefined || line.first === null;
     const tried = isFirst && (attempts > 0 || this.#fd < 0);
     if (tried) {
@@ -349,29 +357,28 @@ export class Waits implements Waiting {
       wait.abandoned?.();
       return Promise.reject(error);
     }
-    const operation = new Operation(this, events, wait as AnyWait);
-    let line = this.#lines.get(events);
-    if (line === undefined) this.#lines.set(events, (line = new Line()));
+    let line = this.#line(events);
+    if (line === undefined) this.#lines.push((line = new Line(events)));
+    const operation = new Operation(this, line, wait as AnyWait);
     operation.previous = line.last;
     if (line.last === null) line.first = operation;
     else line.last.next = operation;
     line.last = operation;
     if (++this.#count === 1 && this.#isRef) keep();
     expect();
-    if (postponed) this.#postpone(line, events);
+    if (postponed) this.#postpone(line);
     else this.#arm();
     return operation.promise as Promise<Result>;
   }
 
-  #postpone(line: Line, events: Wanted): void {
+  #postpone(line: Line): void {
     if (line.postponed) return;
     line.postponed = true;
-    postpone(this, events);
+    postpone(this, line.wanted);
   }
 
   leave(operation: Operation): void {
-    const line = this.#lines.get(operation.events)!;
-    const { previous, next } = operation;
+    const { line, previous, next } = operation;
     if (previous === null) line.first = next;
     else previous.next = next;
     if (next === null) line.last = previous;
@@ -413,7 +420,7 @@ export class Waits implements Waiting {
   /** What is waited for. */
   #wanted(): number {
     let events = 0;
-    for (const [wanted, line] of this.#lines) if (line.first !== null && !line.postponed) events |= wanted;
+    for (const line of this.#lines) if (line.first !== null && !line.postponed) events |= line.wanted;
     return events;
   }
 
@@ -426,12 +433,12 @@ export class Waits implements Waiting {
 
   /** There may be something for those that wait, of which the poller does not know: they are tried in their turn. */
   again(events: Wanted): void {
-    const line = this.#lines.get(events);
-    if (line !== undefined && line.first !== null) this.#postpone(line, events);
+    const line = this.#line(events);
+    if (line !== undefined && line.first !== null) this.#postpone(line);
   }
 
   resume(events: number): void {
-    for (const [wanted, line] of this.#lines) if (wanted & events) line.postponed = false;
+    for (const line of this.#lines) if (line.wanted & events) line.postponed = false;
     this.#serve(events);
     this.#arm();
   }
@@ -439,17 +446,15 @@ export class Waits implements Waiting {
   /** Tries those that wait for one of the events; whether any of them came forward. */
   #serve(events: number): boolean {
     let served = false;
-    for (const wanted of WANTED) {
-      if (!(wanted & events)) continue;
-      const line = this.#lines.get(wanted);
-      if (line === undefined) continue;
+    for (const line of this.#lines) {
+      if (!(line.wanted & events)) continue;
       while (line.first !== null) {
         const ended = attempts-- > 0 ? line.first.attempt() : AGAIN;
         if (ended === false) break;
         served = true;
         if (ended === AGAIN) {
           attempts = Math.max(attempts, 0);
-          this.#postpone(line, wanted);
+          this.#postpone(line);
           break;
         }
       }
@@ -491,7 +496,7 @@ export class Waits implements Waiting {
   }
 
   #failAll(reason: (wait: AnyWait) => unknown): void {
-    for (const line of this.#lines.values()) while (line.first !== null) line.first.fail(reason(line.first.wait));
+    for (const line of this.#lines) while (line.first !== null) line.first.fail(reason(line.first.wait));
   }
 
   /** The descriptor is about to be closed, or somebody else's: all that waits is rejected. */
