@@ -4,7 +4,8 @@
 import { type BytesLike, integer, options as optionsOf } from "../args.ts";
 import { EBADF, ECANCELED, ENETDOWN, SO_ERROR, SOL_SOCKET } from "../constants.ts";
 import { OSError, systemError, TimeoutError, WOULD_BLOCK } from "../errors.ts";
-import { type READABLE, shim, TIMED_OUT, type WRITABLE } from "../native.ts";
+import { READABLE, shim, TIMED_OUT, type WRITABLE } from "../native.ts";
+import type { WaitOptions } from "../promises/names.ts";
 import { AGAIN, signalOf, Waits } from "../promises/waits.ts";
 import type { Socket } from "../socket.ts";
 
@@ -25,7 +26,7 @@ export function released(): TypeError {
 const closedHere = new Set([ECANCELED, EBADF]);
 
 /** Whether an error is that of a ring that was closed. */
-export function saysClosed(error: unknown, ring: Ring): boolean {
+function saysClosed(error: unknown, ring: Ring): boolean {
   return ring.fileno() < 0 && error instanceof OSError && closedHere.has(error.errno);
 }
 
@@ -214,6 +215,27 @@ export abstract class Ring implements Disposable, AsyncDisposable {
         if (error instanceof TimeoutError && error !== signal?.reason) return false;
         throw error;
       });
+    }
+  }
+
+  /** All that is received, block for block; between two of them everything else has its turn. */
+  protected async *framesBy<Frame>(
+    options: WaitOptions | undefined,
+    isReady: () => boolean,
+    block: () => Iterable<Frame>,
+  ): AsyncGenerator<Frame, undefined, undefined> {
+    const signal = signalIn(options);
+    for (let turn = false; ; turn = true) {
+      try {
+        await this.whenReady(READABLE, "recv", signal, isReady, turn);
+      } catch (error) {
+        if (saysClosed(error, this)) return;
+        throw error;
+      }
+      for (const frame of block()) {
+        yield frame;
+        if (this.fileno() < 0) return;
+      }
     }
   }
 }

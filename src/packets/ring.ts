@@ -44,7 +44,7 @@ import { io, IO_NAME_WORD, ioWords, type Mapping, mapMemory, READABLE, shim, WRI
 import type { WaitOptions } from "../promises/names.ts";
 import { signalOf } from "../promises/waits.ts";
 import { Socket } from "../socket.ts";
-import { detach, END, FrameBytes, released, Ring, saysClosed, signalIn, within } from "./common.ts";
+import { detach, END, FrameBytes, released, Ring, signalIn, within } from "./common.ts";
 
 /** A block is made of pages; on machines with larger ones the kernel refuses what is no multiple of theirs. */
 const PAGE = 4096;
@@ -560,20 +560,8 @@ export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame>
    *
    * @throws What {@link PacketRing.ready} is rejected with.
    */
-  async *frames(options?: WaitOptions): AsyncGenerator<Frame, undefined, undefined> {
-    const signal = signalIn(options);
-    for (let turn = false; ; turn = true) {
-      try {
-        await this.whenReady(READABLE, "recv", signal, this.#isReady, turn);
-      } catch (error) {
-        if (saysClosed(error, this)) return;
-        throw error;
-      }
-      for (const frame of this.block()) {
-        yield frame;
-        if (this.fileno() < 0) return;
-      }
-    }
+  frames(options?: WaitOptions): AsyncGenerator<Frame, undefined, undefined> {
+    return this.framesBy(options, this.#isReady, () => this.block());
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<Frame, undefined, undefined> {

@@ -24,7 +24,7 @@ import { type Mapping, mapMemory, READABLE, shim, slicesOf, WRITABLE } from "../
 import type { WaitOptions } from "../promises/names.ts";
 import { signalOf } from "../promises/waits.ts";
 import { Socket } from "../socket.ts";
-import { detach, END, FrameBytes, released, Ring, saysClosed, signalIn, within } from "./common.ts";
+import { detach, END, FrameBytes, released, Ring, signalIn, within } from "./common.ts";
 
 // linux/if_xdp.h
 const XDP_MMAP_OFFSETS = 1;
@@ -510,20 +510,8 @@ export class XdpSocket extends Ring implements AsyncIterable<XdpFrame> {
    *
    * @throws What {@link XdpSocket.ready} is rejected with.
    */
-  async *frames(options?: WaitOptions): AsyncGenerator<XdpFrame, undefined, undefined> {
-    const signal = signalIn(options);
-    for (let turn = false; ; turn = true) {
-      try {
-        await this.whenReady(READABLE, "recv", signal, this.#isReady, turn);
-      } catch (error) {
-        if (saysClosed(error, this)) return;
-        throw error;
-      }
-      for (const frame of this.block()) {
-        yield frame;
-        if (this.fileno() < 0) return;
-      }
-    }
+  frames(options?: WaitOptions): AsyncGenerator<XdpFrame, undefined, undefined> {
+    return this.framesBy(options, this.#isReady, () => this.block());
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<XdpFrame, undefined, undefined> {
