@@ -306,7 +306,8 @@ needs("AF_UNIX datagram socket", hasUnixDatagrams)(
     const before = process.cpuUsage();
     await expectTimeout(0.3, () => sender.sendto("x", folder.file("full")));
     const { user, system } = process.cpuUsage(before);
-    expect((user + system) / 1000).toBeLessThan(150);
+    // It is tried each millisecond, which is work in an emulator; without a pause all of the time would be taken.
+    expect((user + system) / 1000).toBeLessThan(Math.min(150 * slowness, 280));
     await receiver.recv(1);
     expect(await sender.sendto("y", folder.file("full"))).toBe(1);
   },
