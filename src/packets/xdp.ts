@@ -562,7 +562,7 @@ export class XdpSocket extends Ring implements AsyncIterable<XdpFrame> {
   /**
    * Hands what is filled over to the interface, without waiting.
    *
-   * @returns How many frames it took; less than there are where it is busy.
+   * @returns How many frames it said that it took; less than there are where it is busy.
    * @throws OSError: EBUSY where the interface has dropped the next frame (it has no carrier, or cannot send it); ENETDOWN,
    *   ENXIO where it is down or gone.
    */
@@ -571,12 +571,15 @@ export class XdpSocket extends Ring implements AsyncIterable<XdpFrame> {
     this.#sent.put = this.#filled;
     const before = this.#sent.taken;
     let taken = before;
-    // The kernel sends some dozens at a call.
-    for (let last = -1; taken !== this.#filled && taken !== last;) {
-      last = taken;
+    // The kernel sends some dozens at a call. Older ones tell how many they took only once they have taken all, but each tells
+    // what has left.
+    for (let goesOn = taken !== this.#filled; goesOn;) {
+      const last = taken;
+      const left = this.#completed.put;
       const r = shim.bs_send(this.fileno(), none, none, MSG_DONTWAIT, 0);
       taken = this.#sent.taken;
       if (r === -EBUSY || (r < 0 && r !== -EAGAIN && r !== -ENOBUFS && taken === before)) throw systemError("send", r);
+      goesOn = taken !== this.#filled && (taken !== last || this.#completed.put !== left);
     }
     return (taken - before) >>> 0;
   }

@@ -20,7 +20,7 @@ import {
 } from "../../src/promises.ts";
 import { MessageBatch } from "../../src/packets.ts";
 import { Folder, hasUnixDatagrams, ignoring, isLinux, isWindows, needs, passesDescriptors, Sockets } from "../help.ts";
-import { ends, fill, rejected, rejection, take, tcp, turn } from "./help.ts";
+import { endsFor, fill, rejected, rejection, take, tcp, turn } from "./help.ts";
 
 const udp = () => {
   const sock = new Socket(AF_INET, SOCK_DGRAM);
@@ -117,7 +117,7 @@ const sends: Record<string, (sock: Socket) => Promise<number | undefined>> = {
   },
 };
 
-describe.each(Object.entries(sends))("%s", (_name, send) => {
+describe.each(Object.entries(sends))("%s", (name, send) => {
   test("sends at once", async () => {
     const [a, b] = await tcp();
     expect(await send(a)).toBe(5);
@@ -127,7 +127,7 @@ describe.each(Object.entries(sends))("%s", (_name, send) => {
   });
 
   test("waits for room", async () => {
-    const [a, b] = await ends();
+    const [a, b] = await endsFor(name);
     const before = await fill(a);
     const sent = send(a);
     expect(await isSettled(sent)).toBe(false);
@@ -138,7 +138,7 @@ describe.each(Object.entries(sends))("%s", (_name, send) => {
   });
 
   test("tells of a connection that is gone, and of a timeout", async () => {
-    const [a, b] = await ends();
+    const [a, b] = await endsFor(name);
     await fill(a);
     a.settimeout(0.02);
     expect(await rejected(send(a))).toBe("ETIMEDOUT");

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import * as net from "../../src/promises.ts";
 import { AF_INET, createServer, OSError, SOCK_DGRAM, Socket } from "../../src/promises.ts";
 import { descriptors } from "../help.ts";
-import { ends, fill, rejected, tcp, turn } from "./help.ts";
+import { endsFor, fill, rejected, tcp, turn } from "./help.ts";
 
 /** What waits: on `sock`, whose other end is `other`. */
 type Call = (sock: Socket<"AF_INET">) => Promise<unknown>;
@@ -88,7 +88,7 @@ async function othersAreLeftAlone(): Promise<void> {
 describe.each(Object.entries({ ...calls, ...iterations }))("%s", (name, call) => {
   test.each(Object.entries(places))("closed %s", async (_, place) => {
     const before = descriptors();
-    const [sock, other] = await ends();
+    const [sock, other] = await endsFor(name);
     if (waitsForRoom.has(name)) await fill(sock);
     const outcome = call(sock).then(
       (result) => (result as { done?: boolean }).done,
@@ -104,7 +104,7 @@ describe.each(Object.entries({ ...calls, ...iterations }))("%s", (name, call) =>
   });
 
   test("detached: what waits is rejected, the descriptor is there", async () => {
-    const [sock, other] = await ends();
+    const [sock, other] = await endsFor(name);
     if (waitsForRoom.has(name)) await fill(sock);
     const settled = call(sock).then(
       (result) => (result as { done?: boolean }).done,

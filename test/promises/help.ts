@@ -37,6 +37,11 @@ export async function ends(): Promise<[Socket<"AF_INET">, Socket<"AF_INET">]> {
   return isWindows ? tcp() : (socketpair() as never);
 }
 
+/** The same for a call. Linux before 6.5 takes a file for a Unix socket that is full, too. */
+export async function endsFor(call: string): Promise<[Socket<"AF_INET">, Socket<"AF_INET">]> {
+  return call === "sendfile" ? tcp() : ends();
+}
+
 /** Fills what the system takes for a socket until a send would wait. */
 export async function fill(sock: Socket): Promise<number> {
   const before = sock.gettimeout();

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import * as root from "../../src/index.ts";
 import { AF_INET, createServer, SOCK_DGRAM, Socket, socketpair } from "../../src/promises.ts";
 import { descriptors, hasUnixDatagrams, isLinux, isWindows, needs, slowness } from "../help.ts";
-import { ends, fill, LATE, rejected, rejection, take, tcp, turn } from "./help.ts";
+import { ends, endsFor, fill, LATE, rejected, rejection, take, tcp, turn } from "./help.ts";
 
 describe("several wait on one socket", () => {
   test("readers are served first come, first served", async () => {
@@ -103,6 +103,8 @@ describe("abort", () => {
   test("of every call, while it waits", async () => {
     const [a, b] = await ends();
     await fill(a);
+    const [c, d] = await endsFor("sendfile");
+    await fill(c);
     using server = createServer(["127.0.0.1", 0]);
     const calls: ((signal: AbortSignal) => Promise<unknown>)[] = [
       (signal) => server.accept({ signal }),
@@ -115,7 +117,7 @@ describe("abort", () => {
       (signal) => a.send("x", { signal }),
       (signal) => a.sendall("x", 0, { signal }),
       (signal) => a.sendmsg(["x"], [], 0, null, { signal }),
-      (signal) => a.sendfile(import.meta.path, 0, null, { signal }),
+      (signal) => c.sendfile(import.meta.path, 0, null, { signal }),
       (signal) => a.chunks({ signal }).next(),
       (signal) => server.connections({ signal }).next(),
       (signal) => a.lines({ signal }).next(),
@@ -129,8 +131,7 @@ describe("abort", () => {
       expect(await rejection(waits)).toBe("AbortError");
     }
     expect(descriptors().length).toBeLessThanOrEqual(open); // sendfile's is closed
-    a.close();
-    b.close();
+    for (const sock of [a, b, c, d]) sock.close();
   });
 
   test("leaves no listener on the signal", async () => {
