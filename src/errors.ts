@@ -225,6 +225,15 @@ export function systemError(syscall: string, result: number, address?: unknown):
   return new (subclasses[code] ?? OSError)({ errno, code, syscall, reason, address });
 }
 
+/**
+ * Ends a call that failed: throws its error, or in a call made {@link quietly}, gives {@link WOULD_BLOCK} back, which takes a
+ * tenth of the time of a throw. So it is for calls whose result goes to `quietly` as it is.
+ */
+export function failed(syscall: string, result: number, address?: unknown): never {
+  if (quiet && result === -EAGAIN) return WOULD_BLOCK as never;
+  throw systemError(syscall, result, address);
+}
+
 /** An OSError for what the C library would refuse without a number of its own: EINVAL, in our words. */
 export function invalid(syscall: string, reason: string, address?: unknown): OSError {
   return new OSError({ errno: EINVAL, code: "EINVAL", syscall, reason, address });

@@ -40,7 +40,7 @@ import {
   SocketKind,
   SOMAXCONN,
 } from "./constants.ts";
-import { systemError } from "./errors.ts";
+import { failed, systemError } from "./errors.ts";
 import {
   type AddressArgument,
   type AddressOf,
@@ -580,7 +580,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     if (size === 0) return this.#empty("recv");
     const into = room(size, f);
     const n = shim.bs_recv(this.#handle.fd, into, into, size, f, this.#timeout);
-    if (n < 0) throw systemError("recv", n);
+    if (n < 0) return failed("recv", n);
     return taken(into, n, size);
   }
 
@@ -600,7 +600,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const f = arguments.length < 2 ? 0 : bits(flags, "flags");
     const into = room(size, f);
     const n = shim.bs_recvfrom(this.#handle.fd, into, into, size, f, io, this.#timeout);
-    if (n < 0) throw systemError("recvfrom", n);
+    if (n < 0) return failed("recvfrom", n);
     return [taken(into, n, size), this.#sender()];
   }
 
@@ -618,7 +618,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const size = nbytes === undefined ? byteLengthOf(view) : portion(nbytes, view);
     if (size === 0) return this.#empty("recv").length;
     const n = shim.bs_recv(this.#handle.fd, view, view, size, f, this.#timeout);
-    if (n < 0) throw systemError("recv", n);
+    if (n < 0) return failed("recv", n);
     return n;
   }
 
@@ -632,7 +632,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const view = writable(buffer, "buffer");
     const size = nbytes === undefined ? byteLengthOf(view) : portion(nbytes, view);
     const n = shim.bs_recvfrom(this.#handle.fd, view, view, size, f, io, this.#timeout);
-    if (n < 0) throw systemError("recvfrom", n);
+    if (n < 0) return failed("recvfrom", n);
     return [n, this.#sender()];
   }
 
@@ -740,7 +740,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const f = arguments.length < 2 ? 0 : bits(flags, "flags");
     const view = bytes(data, "data");
     const n = shim.bs_send(this.#handle.fd, view, view, f, this.#timeout);
-    if (n < 0) throw systemError("send", n);
+    if (n < 0) return failed("send", n);
     return n;
   }
 
@@ -769,7 +769,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     const length = familyOf(this.#family).encode(address, "sendto", this.#proto, this.#handle.fd);
     present(view, "data"); // a getter of the address may have taken its memory
     const n = shim.bs_sendto(this.#handle.fd, view, view, f, outName, length, this.#timeout);
-    if (n < 0) throw systemError("sendto", n, address);
+    if (n < 0) return failed("sendto", n, address);
     return n;
   }
 

@@ -6,7 +6,7 @@ import { AF_INET, createServer, MSG_WAITALL, SOCK_DGRAM, Socket, TimeoutError } 
 import { dlopen } from "bun:ffi";
 import { MessageBatch, sendSegments } from "../../src/packets.ts";
 import * as promises from "../../src/promises.ts";
-import { burst, END, lossOf, PATIENCE, Watch } from "./watch.ts";
+import { burst, END, IN_FLIGHT, lossOf, PATIENCE, Watch } from "./watch.ts";
 
 const [who = "", workload = "", bytesText = "", socketsText = "", msText = ""] = process.argv.slice(2);
 const bytes = Number(bytesText);
@@ -74,7 +74,7 @@ async function peer(workload: string, ports: number[]): Promise<void> {
       };
     }
     sock.settimeout(PATIENCE / 1000);
-    send(); // one burst is on its way while the other is taken
+    for (let i = 1; i < IN_FLIGHT; i++) send(); // they are on their way while another is taken
     for (let isOver = false; !isOver;) {
       send();
       try {

@@ -1,6 +1,9 @@
-/** How many packets of so many bytes are sent at once: a socket with the system's own room holds twice as many. */
+/** How many bursts of packets are sent and not yet answered: it takes a moment until the other end has woken. */
+export const IN_FLIGHT = 3;
+
+/** How many packets of so many bytes are sent at once: a socket with the system's own room holds {@link IN_FLIGHT} bursts. */
 export function burst(bytes: number): number {
-  return bytes > 64 ? 32 : 64;
+  return bytes > 64 ? 24 : 64;
 }
 
 /** What tells the other end that it is over: shorter than all else, but not empty, which asyncio would not send. */

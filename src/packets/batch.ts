@@ -37,7 +37,7 @@ import {
   UDP_SEGMENT,
   UDP_SEND_MSG_SIZE,
 } from "../constants.ts";
-import { systemError } from "../errors.ts";
+import { failed, systemError } from "../errors.ts";
 import { outName } from "../families/family.ts";
 import { type AddressArgument, decodeName, type FamilyName, familyOf, type SenderOf } from "../families/index.ts";
 import { type AncillaryData, readControl, type ReceivedAncillaryData } from "../message.ts";
@@ -517,7 +517,7 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     const isUnix = sock.family === AF_UNIX;
     const f = isUnix ? flags | (MSG_CMSG_CLOEXEC ?? 0) : flags;
     const n = shim.bs_recv_batch(fd, words, words, this.#data, this.#data, f, timeout);
-    if (n < 0) throw systemError("recvmmsg", n);
+    if (n < 0) return failed("recvmmsg", n);
     this.#receiveError = words[ERROR]!;
     this.#length = n;
     this.#isReceived = true;
