@@ -35,7 +35,7 @@ function canHold(sockets: number): boolean {
 export const eventLoop: Section = {
   title: "Event loop",
   about:
-    "Each run is a process of its own whose other end is a second one that blocks. “udp packets” come in bursts of 64 (of 32 if they are large), the next while the last is taken, and all of them are received; “wake” is the time from a send in the other process until the data is here; “idle” is what a socket that waits costs. Messages of “tcp echo” that many connections share are counted one by one.",
+    "Each run is a process of its own whose other end is a second one that blocks. “udp packets” come in bursts of 64 (of 24 if they are large), three of them under way, and all are received; “wake” is the time from a send in the other process until the data is here; “idle” is what a socket that waits costs. Messages of “tcp echo” that many connections share are counted one by one.",
   contests(isQuick) {
     const ms = isQuick ? 100 : 300;
     const contest = (

@@ -6,7 +6,7 @@ import sys
 from time import perf_counter_ns as now
 
 WORKLOAD, BYTES, SOCKETS, MS = sys.argv[1], *map(int, sys.argv[2:])
-BURST = 32 if BYTES > 64 else 64  # as in watch.ts, and so is END
+BURST = 24 if BYTES > 64 else 64  # as in watch.ts, and so is END
 END = b"."
 
 
