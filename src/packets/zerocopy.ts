@@ -51,8 +51,9 @@ type NameOf<Sock> = Sock extends AnySocket<infer Name> ? Name : FamilyName;
  * because a closed one holds nothing.
  *
  * It is not for everything. Data below 32 KiB is copied, because that costs less (measured by a virtual interface, see
- * bench/packets.ts: 60 KB cost 30 % less without a copy, 32 KB 5 % less, 1 KB 25 % more). To a receiver on the same machine, the loopback among them, the
- * kernel copies all the same; when it says so, this sends by plain calls from then on.
+ * bench/packets.ts: 60 KB cost 20 to 30 % less without a copy, 32 KB about the same, 1 KB 25 to 45 % more). To a receiver
+ * on the same machine, the loopback among them, the kernel copies all the same; when it says so, this sends by plain calls
+ * from then on.
  *
  * The socket's error queue is this object's: other messages that come there are lost. All sends of the socket by
  * `MSG_ZEROCOPY` have to go by one such object. Linux only.
