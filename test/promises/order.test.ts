@@ -282,7 +282,7 @@ needs("Unix datagrams", hasUnixDatagrams && isLinux)(
     const before = process.cpuUsage();
     await Bun.sleep(300);
     const { user, system } = process.cpuUsage(before);
-    expect((user + system) / 1000).toBeLessThan(200); // of 300 ms
+    expect((user + system) / 1000).toBeLessThan(Math.min(200 * slowness, 280)); // of 300 ms
     for (let i = 0; i < sent; i++) await b.recv(100);
     expect(await waits).toBe(4);
     expect(String(await b.recv(100))).toBe("last");
@@ -337,7 +337,7 @@ for (const [name, begin] of vain) {
     await Bun.sleep(500);
     const { user, system } = process.cpuUsage(before);
     expect(isOver).toBe(false);
-    expect((user + system) / 1000).toBeLessThan(100); // of 500 ms
+    expect((user + system) / 1000).toBeLessThan(Math.min(100 * slowness, 400)); // of 500 ms; each try is work in an emulator
     for (const sock of socks) sock.close();
     expect(await ended).toBe("ECANCELED");
   });
