@@ -108,7 +108,7 @@ describe("ping.ts", () => {
     [["-i", "", "127.0.0.1"], "-i takes a number from 0 to 3600, not \n", 2],
     [["-s", "65508", "127.0.0.1"], "-s takes a whole number from 0 to 65507, not 65508\n", 2],
     [["nowhere.invalid"], /^getaddrinfo EAI_\w+ nowhere\.invalid: .+\n$/, 1],
-    [["-6", "127.0.0.1"], /^getaddrinfo \w+ 127\.0\.0\.1: .+\n$/, 1],
+    [["-6", "127.0.0.1"], /^getaddrinfo \S+ 127\.0\.0\.1: .+\n$/, 1],
   ];
   test.each(wrong)("%j is told in a line", async (args, message, status) => {
     const ended = await run("ping.ts", ...args);
