@@ -247,15 +247,23 @@ static void gone(void *shown, void *poller) {
   leave(p);
 }
 
-/* A thread that gets no signal: they are for those of JavaScript. */
+/* A thread that gets no signal: they are for those of JavaScript. It is detached from the beginning: glibc's pthread_detach
+ * reads the memory of a thread that may have ended, and be gone, meanwhile. */
 static int begin_thread(thread_function *run, void *argument) {
   pthread_t thread;
+  union {
+    pthread_attr_t it;
+    char room[128]; /* as for the lock of a poller */
+  } detached;
   sigset_t all, before;
+  int error = pthread_attr_init(&detached.it);
+  if (error) return -error;
+  pthread_attr_setdetachstate(&detached.it, PTHREAD_CREATE_DETACHED);
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  int error = pthread_create(&thread, NULL, run, argument);
+  error = pthread_create(&thread, &detached.it, run, argument);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (error == 0) pthread_detach(thread);
+  pthread_attr_destroy(&detached.it);
   return -error;
 }
 
