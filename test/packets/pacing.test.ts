@@ -97,13 +97,13 @@ needs("queueing discipline fq", probe !== null)("packets leave at their times", 
   a.setsockopt(SOL_SOCKET, SO_TXTIME, sock_txtime.encode({ clockid: CLOCK_MONOTONIC, flags: 0 }));
   const batch = new MessageBatch(a, { capacity: 5, ancbufsize: CMSG_SPACE(8) });
   const into = new MessageBatch(b, { ancbufsize: CMSG_SPACE(16) });
+  const started = performance.now();
   const now = clock_gettime(CLOCK_MONOTONIC);
   for (let i = 0; i < 5; i++) {
     const all = now.nanoseconds + (i + 1) * 50_000_000;
     const time = { seconds: now.seconds + Math.floor(all / 1e9), nanoseconds: all % 1e9 };
     batch.push(`${i}`, b.getsockname(), encodeAncillary([{ type: "txtime", time }]));
   }
-  const started = performance.now();
   expect(a.sendBatch(batch)).toBe(5);
   const came: number[] = [];
   while (came.length < 5) {

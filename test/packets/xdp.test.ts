@@ -182,11 +182,11 @@ xdp("waiting: by time, by signal, until it is closed", async () => {
   expect(await sock.ready({ signal: AbortSignal.timeout(20) }).catch((error) => error.name)).toBe("TimeoutError");
   const sender = wire.sender();
   let sent = 0;
-  const timer = setInterval(() => {
-    if (sent === 20) return sock.close();
-    sender.send(frame(PEER, MAC, `${sent++}`));
-  }, 1);
   const seen: number[] = [];
+  const timer = setInterval(() => {
+    if (sent < 20) sender.send(frame(PEER, MAC, `${sent++}`));
+    else if (seen.length === 20) sock.close();
+  }, 1);
   for await (const one of sock) seen.push(parseInt(one.data.toString("latin1", 14, 17)));
   clearInterval(timer);
   expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => i));

@@ -403,9 +403,9 @@ describe.each(Object.entries(operations))("%s", (operation, open) => {
     await readied;
     expect(given.listeners).toBe(0);
     await waiting.end(done);
-    // A thread of the resolver that was given up has files open until it has its answer.
+    // A thread of the resolver that was given up has files open until it has its answer: seconds, of a name server.
     let left = leftOpen(before);
-    for (let i = 0; i < 100 && left.length > 0; i++) {
+    for (let i = 0; i < 2000 && left.length > 0; i++) {
       await Bun.sleep(5);
       left = leftOpen(before);
     }
