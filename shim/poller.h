@@ -63,13 +63,14 @@ static void leave(struct poller *p) {
 
 #if defined(__linux__)
 static uint32_t wanted(int32_t events) {
-  return EPOLLET | (events & BS_READABLE ? EPOLLIN : 0) | (events & BS_WRITABLE ? EPOLLOUT : 0) |
+  return EPOLLET | (events & BS_READABLE ? EPOLLIN | EPOLLRDHUP | EPOLLPRI : 0) | (events & BS_WRITABLE ? EPOLLOUT : 0) |
          (events & BS_URGENT ? EPOLLPRI : 0);
 }
 
 static int32_t found(uint32_t events) {
   return (events & EPOLLIN ? BS_READABLE : 0) | (events & EPOLLOUT ? BS_WRITABLE : 0) |
-         (events & EPOLLPRI ? BS_URGENT : 0) | (events & (EPOLLERR | EPOLLHUP) ? BS_FAILED : 0);
+         (events & EPOLLPRI ? BS_URGENT : 0) | (events & (EPOLLERR | EPOLLHUP) ? BS_FAILED : 0) |
+         (events & (EPOLLRDHUP | EPOLLPRI) ? BS_MORE : 0);
 }
 
 /* The ids of what is no descriptor of JavaScript's. */

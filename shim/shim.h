@@ -226,6 +226,10 @@ BS_EXPORT int32_t bs_poll(int32_t fd, int32_t events, double timeout);
 
 enum { BS_GETADDRINFO, BS_GETNAMEINFO, BS_GETHOSTBYNAME, BS_GETHOSTBYADDR };
 
+/* Told with what became ready: behind the data there may be what comes without another event, a stream's end or urgent data.
+ * Linux tells it, and so a receive of less than was asked for has emptied the queue of TCP's bytes where it was not told. */
+enum { BS_MORE = 16 };
+
 /* What became ready: the id that was armed or asked with, and BS_READABLE and so on. */
 struct bs_ready {
   uint32_t id;

@@ -198,6 +198,8 @@ export const READABLE = 1;
 export const WRITABLE = 2;
 export const URGENT = 4;
 export const FAILED = 8;
+/** Told, not asked for: something may come behind the data without being told again. */
+export const MORE = 16;
 
 /** A thread that waits for descriptors on behalf of this one; see bs_poller_open. */
 export interface Poller {

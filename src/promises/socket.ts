@@ -8,6 +8,7 @@ import {
   bytesOf,
   byteLengthOf,
   flag,
+  INT_MAX,
   integer,
   type BytesLike,
   options,
@@ -29,6 +30,7 @@ import {
   EISCONN,
   ENOTCONN,
   ENOTSUP,
+  IPPROTO_TCP,
   MSG_DONTWAIT,
   MSG_ERRQUEUE,
   MSG_OOB,
@@ -36,8 +38,10 @@ import {
   SHUT_WR,
   SO_ACCEPTCONN,
   SO_ERROR,
+  SO_RCVLOWAT,
   SOCK_STREAM,
   SOL_SOCKET,
+  TCP_ULP,
 } from "../constants.ts";
 import { BlockingIOError, OSError, quietly, systemError, TimeoutError, WOULD_BLOCK } from "../errors.ts";
 import {
@@ -91,6 +95,8 @@ const PIECES = 16;
 
 const SIZE = 65536;
 const LIMIT = 1 << 20;
+/** What more than so many bytes are a part of may be on its way still, and there as soon as they are received. */
+const SHORT = 4096;
 
 /** The root's socket that a socket is made of. */
 export let coreOf: (sock: AnySocket) => CoreSocket;
@@ -140,6 +146,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   #connecting = false;
   /** What was received for `lines` and not given to anybody. */
   #unread: Buffer | null = null;
+  /** Whether what is received are TCP's bytes, told from the first on: no messages or records. `undefined`: not known yet. */
+  #isBytes: boolean | undefined;
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<BytesLike> | undefined;
 
@@ -650,6 +658,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
         signal,
         self: null,
         args: [],
+        isPlain: this.#isBytes === true && this.#unread === null,
         attempt: () => {
           for (let i = 0; i < PIECES; i++) {
             const chunk = Socket.#recv(this, [Math.max(SIZE, this.#unread?.length ?? 0)]) as
@@ -855,6 +864,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   setsockopt(level: number, option: number, value: null, optlen: number): void;
   setsockopt(...args: unknown[]): void {
     this.#core.setsockopt(...(args as [number, number, number]));
+    this.#isBytes = undefined; // it may have been TCP_ULP, or SO_RCVLOWAT
+    this.#waits.ranDry(false);
   }
 
   /** Whether calls may wait. */
@@ -977,7 +988,16 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
       address,
       timeout,
       signal,
+      isPlain: this.#isPlain(attempt, args),
     });
+  }
+
+  /** Whether a call receives bytes, and can do nothing else: its arguments are right, it has no flags, `lines` left nothing. */
+  #isPlain(attempt: unknown, args: unknown[]): boolean {
+    if (this.#isBytes !== true || this.#unread !== null || args.length !== 1) return false;
+    const asked = args[0];
+    if (attempt === Socket.#recv) return typeof asked === "number" && asked >= 1 && asked <= INT_MAX && asked % 1 === 0;
+    return attempt === Socket.#recvInto && asked instanceof Uint8Array && byteLengthOf(asked) > 0;
   }
 
   /** A call that has a batch to itself until it has ended: its arguments are the batch, flags, and how to wait. */
@@ -1004,7 +1024,9 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   static #recv(sock: AnySocket, args: unknown[]): unknown {
     if (sock.#hasUnread(args, 1)) return sock.#takeUnread(args[0], args[1]);
-    return quietly(sock.#core.recv as AnyMethod, sock.#core, args);
+    const data = quietly(sock.#core.recv as AnyMethod, sock.#core, args) as Buffer | typeof WOULD_BLOCK;
+    if (args.length === 1 && data !== WOULD_BLOCK) sock.#received(data.length, args[0] as number);
+    return data;
   }
 
   static #recvfrom(sock: AnySocket, args: unknown[]): unknown {
@@ -1014,7 +1036,9 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   static #recvInto(sock: AnySocket, args: unknown[]): unknown {
     if (sock.#hasUnread(args, 2)) return sock.#takeUnreadInto([args[0]], args[1], args[2]);
-    return quietly(sock.#core.recvInto as AnyMethod, sock.#core, args);
+    const n = quietly(sock.#core.recvInto as AnyMethod, sock.#core, args) as number | typeof WOULD_BLOCK;
+    if (args.length === 1 && n !== WOULD_BLOCK) sock.#received(n, byteLengthOf(args[0] as NodeJS.ArrayBufferView));
+    return n;
   }
 
   static #recvfromInto(sock: AnySocket, args: unknown[]): unknown {
@@ -1087,6 +1111,11 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     // A scope that came with the name, as in fe80::1%eth0.
     if (family === AF_INET6 && rest.length < 3 && first[3] !== 0) return [first[0], rest[0], rest[1] ?? 0, first[3]];
     return [first[0], ...rest];
+  }
+
+  /** `n` bytes were received, of as many as `most`. */
+  #received(n: number, most: number): void {
+    if (n > 0 && n < most && n <= SHORT && (this.#isBytes ??= hasPlainBytes(this.#core))) this.#waits.ranDry(true);
   }
 
   /** Whether a call gets what `lines` left: `flags` is where its flags are. Other queues are not the stream's. */
@@ -1206,6 +1235,22 @@ function isConnected(core: CoreSocket): boolean {
   } catch (error) {
     // A family without the call does not tell that it is not connected.
     return !(error instanceof OSError) || (error.errno !== ENOTCONN && error.errno !== ENOTSUP);
+  }
+}
+
+/**
+ * Whether a socket is of Linux's TCP, no protocol above it (TLS, MPTCP) makes records of what is received, and the first
+ * byte is told as the others are.
+ */
+function hasPlainBytes(core: CoreSocket): boolean {
+  const { family, type, proto } = core;
+  if (TCP_ULP === undefined || (family !== AF_INET && family !== AF_INET6) || type !== SOCK_STREAM) return false;
+  if (proto !== 0 && proto !== IPPROTO_TCP) return false;
+  try {
+    return core.getsockopt(SOL_SOCKET, SO_RCVLOWAT) <= 1 && core.getsockopt(IPPROTO_TCP, TCP_ULP, 16).length === 0;
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    return false;
   }
 }
 

@@ -9,7 +9,7 @@
 import { wrongType } from "../args.ts";
 import { ECANCELED, EAGAIN, EBADF } from "../constants.ts";
 import { systemError, WOULD_BLOCK } from "../errors.ts";
-import { FAILED, openPoller, type Poller, READABLE, shim, TIMED_OUT, URGENT, WRITABLE } from "../native.ts";
+import { FAILED, MORE, openPoller, type Poller, READABLE, shim, TIMED_OUT, URGENT, WRITABLE } from "../native.ts";
 
 /** What an attempt gives that did a part of its work, and can go on at once when others have had their turn. */
 export const AGAIN: unique symbol = Symbol("again");
@@ -46,6 +46,8 @@ export interface Wait<Self, Result> {
   readonly signal: AbortSignal | undefined;
   /** The error where it would have to wait and must not. */
   readonly wouldBlock?: number;
+  /** Whether it receives bytes, and can do nothing else: tried after {@link Waits.ranDry} it would be tried in vain. */
+  readonly isPlain?: boolean;
   /** Called when it ends before it was done. */
   readonly abandoned?: () => void;
 }
@@ -297,6 +299,10 @@ export class Waits implements Waiting {
   #lines: Line[] = [];
   /** How often something was ready in vain since an operation was last done. */
   #vain = 0;
+  /** Whether the queue of what is received was seen empty, and the poller will tell of whatever comes. */
+  #isDry = false;
+  /** Whether something may be in that queue of which the poller has told already. */
+  #hasMore = false;
   /** Whether the poller told of something that nobody waited for. */
   #unasked = false;
   #pause: Timer | undefined;
@@ -325,7 +331,11 @@ export class Waits implements Waiting {
     }
     const line = this.#line(events);
     const isFirst = line === undefined || line.first === null;
-    const tried = isFirst && (attempts > 0 || this.#fd < 0);
+    // Urgent data that was taken leaves its mark, which cuts the next receive short and is not told any more.
+    if (events === URGENT) this.#hasMore = true;
+    // What came meanwhile is told in the next turn.
+    const isVain = turning && this.#isDry && wait.isPlain === true && wait.timeout !== 0;
+    const tried = isFirst && !isVain && (attempts > 0 || this.#fd < 0);
     if (tried) {
       if (attempts > 0) attempts--;
       let result;
@@ -343,7 +353,7 @@ export class Waits implements Waiting {
       wait.abandoned?.();
       return Promise.reject(blocked(wait as AnyWait));
     }
-    return this.#enqueue(events, wait, isFirst && !tried);
+    return this.#enqueue(events, wait, isFirst && !tried && !isVain);
   }
 
   #enqueue<Self, Result>(events: Wanted, wait: Wait<Self, Result>, postponed: boolean): Promise<Result> {
@@ -399,6 +409,13 @@ export class Waits implements Waiting {
 
   /** What the poller tells. */
   ready(events: number): void {
+    if (events & ~WRITABLE) this.#isDry = false;
+    if (events & (MORE | FAILED)) this.#hasMore = true;
+    if (events & MORE) {
+      // Urgent data that nobody waits for is no more than that.
+      events &= this.#armed & URGENT ? ~MORE : ~(MORE | URGENT);
+      if (events === 0) return;
+    }
     this.#armed &= (events & (FAILED | WRITABLE)) === FAILED ? KEPT_FAILED : KEPT;
     let told = events & FAILED ? READABLE | WRITABLE | URGENT | FAILED : events;
     // It may be the attempt itself that is told: Linux gives room back that a message took which a full Unix receiver
@@ -426,9 +443,18 @@ export class Waits implements Waiting {
 
   #forget(): void {
     shim.bs_poller_disarm(started().pointer, this.#fd);
-    this.#known = false;
+    this.#known = this.#isDry = false;
     this.#armed = 0;
     waiting.delete(this.#id);
+  }
+
+  /**
+   * A receive of TCP's bytes gave less than was asked for, so nothing is left: the next one need not be tried in vain before
+   * it waits. See epoll(7), question 9. Behind the data there may be its end, an error, or urgent data; where the poller told
+   * of one, each is tried.
+   */
+  ranDry(isDry: boolean): void {
+    this.#isDry = isDry && !this.#hasMore && (this.#armed & READABLE) !== 0;
   }
 
   /** There may be something for those that wait, of which the poller does not know: they are tried in their turn. */
@@ -503,6 +529,7 @@ export class Waits implements Waiting {
   close(): void {
     const fd = this.#fd;
     this.#fd = -1;
+    this.#isDry = false;
     if (fd < 0) return;
     if (this.#known) shim.bs_poller_disarm(started().pointer, fd);
     if (owners.get(fd) === this.#id) owners.delete(fd);
