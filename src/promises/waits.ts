@@ -107,12 +107,13 @@ let sleeps = 0;
 let inVain = 0;
 
 /**
- * How long, in milliseconds, the turns ask before the event loop sleeps. To sleep and to be woken by a thread takes about as
- * long. A machine with one processor has to sleep, because what is waited for may want the processor.
+ * How long, in milliseconds, the turns ask before the event loop sleeps: as long as a peer on the same machine takes for its
+ * answer, with 64 KiB to receive and to send. To sleep and to be woken by a thread takes half as long. A machine with one
+ * processor has to sleep, because what is waited for may want the processor.
  */
-const ASKING = navigator.hardwareConcurrency > 1 ? 0.05 : 0;
+const ASKING = navigator.hardwareConcurrency > 1 ? 0.1 : 0;
 /** Shorter sleeps, in milliseconds, may have been none without the time that the thread takes. */
-const SHORT = ASKING * 4;
+const SHORT = ASKING * 2;
 
 /** Something waits from now on. */
 function expect(): void {
