@@ -461,7 +461,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   sendall(data: BytesLike, flags: number, options?: WaitOptions): Promise<void>;
   sendall(...args: unknown[]): Promise<void> {
     try {
-      args[0] = bytesOf(bytes(args[0], "data"));
+      args[0] = bytes(args[0], "data");
     } catch (error) {
       return Promise.reject(error);
     }
@@ -1062,11 +1062,11 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   static #sendall(sock: AnySocket, args: unknown[]): unknown {
     for (let i = 0; i < PIECES; i++) {
-      const data = args[0] as Uint8Array;
+      const data = args[0] as NodeJS.ArrayBufferView;
       const sent = Socket.#send(sock, args) as number | typeof WOULD_BLOCK;
       if (sent === WOULD_BLOCK) return i > 0 ? AGAIN : WOULD_BLOCK;
-      if (sent >= data.length) return undefined;
-      args[0] = data.subarray(sent);
+      if (sent >= byteLengthOf(data)) return undefined;
+      args[0] = bytesOf(data).subarray(sent);
     }
     return AGAIN;
   }

@@ -39,6 +39,24 @@ describe("several wait on one socket", () => {
     b.close();
   });
 
+  test("data that is detached while it waits to be sent is said to be", async () => {
+    for (const make of [
+      (buffer: ArrayBuffer) => new Uint8Array(buffer),
+      (buffer: ArrayBuffer) => new DataView(buffer),
+    ]) {
+      const [a, b] = await ends();
+      const filled = await fill(a);
+      const buffer = new ArrayBuffer(1000);
+      const sent = a.sendall(make(buffer));
+      structuredClone(buffer, { transfer: [buffer] });
+      const taken = take(b, filled);
+      await expect(sent).rejects.toThrow(/^data: its ArrayBuffer is detached/);
+      await taken;
+      a.close();
+      b.close();
+    }
+  });
+
   test("a reader and a writer do not wait for one another", async () => {
     const [a, b] = await ends();
     const filled = await fill(a);
