@@ -13,9 +13,13 @@ import { command, endPrograms, run } from "./help.ts";
 setDefaultTimeout(30_000 * slowness);
 afterEach(endPrograms);
 
-/** Makes the loopback of a network a slow line (20 Mbit/s), which drops what would wait for more than 30 ms. */
+/**
+ * Makes the loopback of a network a slow line (20 Mbit/s), which drops what would wait for more than 30 ms. TCP does not see
+ * that come, as CUBIC does by the delay: Reno's window grows until something is dropped.
+ */
 function slowDown(net: Network): void {
   net.ip("link set lo mtu 1500");
+  net.ip("route replace table local local 127.0.0.1 dev lo congctl reno");
   net.run(...`${program("tc")} qdisc add dev lo root tbf rate 20mbit burst 5000 latency 30ms`.split(" "));
 }
 
