@@ -138,6 +138,7 @@ describe("a batch is one call's", () => {
     for (const use of [() => batch.push("x"), () => batch.clear(), () => batch.skip(), () => batch.setAddress(null)]) {
       expect(use).toThrow(new TypeError(used));
     }
+    await turn(); // it may have had to wait for its first turn
     expect(texts(batch)).toEqual([]);
     await a.sendto("for the first", b.getsockname());
     expect(await waits).toBe(1);
