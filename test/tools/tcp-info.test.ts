@@ -1,7 +1,14 @@
 /** tcp-info.ts, over the loopback and over a line that is slow. Peers: socat. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
-import { IPPROTO_TCP, SO_LINGER, Socket, SOL_SOCKET, TCP_INFO } from "../../src/index.ts";
-import { linger } from "../../src/messages.ts";
+import {
+  createServer as blockingServer,
+  IPPROTO_TCP,
+  SO_LINGER,
+  Socket,
+  SOL_SOCKET,
+  TCP_INFO,
+} from "../../src/index.ts";
+import { attachFilter, detachFilter, linger } from "../../src/messages.ts";
 import { createServer, type Socket as AsyncSocket } from "../../src/promises.ts";
 import { isLinux, isWindows, needs, slowness, worksInEmulator } from "../help.ts";
 import { lacking, Network } from "../networks.ts";
@@ -13,13 +20,9 @@ import { command, endPrograms, run } from "./help.ts";
 setDefaultTimeout(30_000 * slowness);
 afterEach(endPrograms);
 
-/**
- * Makes the loopback of a network a slow line (20 Mbit/s), which drops what would wait for more than 30 ms. TCP does not see
- * that come, as CUBIC does by the delay: Reno's window grows until something is dropped.
- */
+/** Makes the loopback of a network a slow line (20 Mbit/s), where packets wait for up to 30 ms. */
 function slowDown(net: Network): void {
   net.ip("link set lo mtu 1500");
-  net.ip("route replace table local local 127.0.0.1 dev lo congctl reno");
   net.run(...`${program("tc")} qdisc add dev lo root tbf rate 20mbit burst 5000 latency 30ms`.split(" "));
 }
 
@@ -95,11 +98,18 @@ needs(lacking || "tc and tbf", lacking === "" && hasInfo && maySlowDown())(
   async () => {
     using net = new Network();
     slowDown(net);
-    using server = net.inside(() => createServer(["127.0.0.1", 0]));
+    using server = net.inside(() => blockingServer(["127.0.0.1", 0]));
     const args = command("tcp-info.ts", "127.0.0.1", String(server.getsockname()[1]));
     const sender = net.inside(() => new Program(args, {}, "x".repeat(2_000_000)));
-    const [conn] = await server.accept();
-    while ((await conn.recv(65536)).length > 0);
+    await Bun.sleep(0);
+    server.settimeout(20 * slowness);
+    const [conn] = server.accept();
+    conn.settimeout(20 * slowness);
+    conn.recv(65536);
+    attachFilter(conn, [[0x06, 0, 0, 0]]); // nothing comes through
+    Bun.sleepSync(50);
+    detachFilter(conn);
+    while (conn.recv(65536).length > 0);
     conn.close();
     const { status, stdout } = await sender.end();
     expect(status).toBe(0);
