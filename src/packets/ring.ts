@@ -424,11 +424,11 @@ function limited(count: number, name: string, size: number): void {
  * using ring = new PacketRing("lo");
  * using sock = new Socket(AF_INET, SOCK_DGRAM);
  * sock.sendto("hello", ["127.0.0.1", 9]);
- * if (ring.wait(5)) {
- *   for (const frame of ring.block()) {
- *     if (frame.data.includes("hello")) console.log(frame.length); // 47, …
- *   }
+ * let seen = false;
+ * while (!seen && ring.wait(5)) {
+ *   for (const frame of ring.block()) seen ||= frame.data.includes("hello");
  * }
+ * console.log(seen); // true
  * ```
  */
 export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame> {
