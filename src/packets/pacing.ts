@@ -42,7 +42,7 @@ export interface SockTxtime {
  *   const { seconds, nanoseconds } = clock_gettime(CLOCK_MONOTONIC);
  *   for (let i = 0; i < 3; i++) {
  *     const time = { seconds: seconds + i, nanoseconds }; // one each second
- *     batch.push("tick", ["127.0.0.1", 9], encodeAncillary([{ type: "txtime", time }]));
+ *     batch.push("tick", ["127.0.0.1", 7], encodeAncillary([{ type: "txtime", time }]));
  *   }
  *   console.log(sock.sendBatch(batch)); // 3
  * }

@@ -423,7 +423,7 @@ function limited(count: number, name: string, size: number): void {
  * import { PacketRing } from "berkeley-sockets/packets";
  * using ring = new PacketRing("lo");
  * using sock = new Socket(AF_INET, SOCK_DGRAM);
- * sock.sendto("hello", ["127.0.0.1", 9]);
+ * sock.sendto("hello", ["127.0.0.1", 7]);
  * let seen = false;
  * while (!seen && ring.wait(5)) {
  *   for (const frame of ring.block()) seen ||= frame.data.includes("hello");
