@@ -347,7 +347,13 @@ static int get_option(int fd, int level, int option, void *value, socklen_t *len
     return r;
   }
 #endif
-  return getsockopt(fd, level, option, value, length);
+  /* QEMU's emulator of programs writes a whole timeval, ucred or linger, also where there is room for a part of it. */
+  char room[16] = {0};
+  socklen_t size = *length;
+  if (size >= sizeof room) return getsockopt(fd, level, option, value, length);
+  int r = getsockopt(fd, level, option, room, length);
+  if (r == 0) memcpy(value, room, *length < size ? *length : size);
+  return r;
 }
 
 int32_t bs_getsockopt_int(int32_t fd, int32_t level, int32_t option, struct bs_io *io) {

@@ -41,6 +41,7 @@ import {
   isLinux,
   isWindows,
   needs,
+  peer,
   Sockets,
   thrown,
   timeval,
@@ -158,6 +159,22 @@ needs("SO_PEERCRED", isLinux)("struct ucred: who is at the other end", () => {
   const [a] = own.pair();
   const value = a.getsockopt(SOL_SOCKET, SO_PEERCRED, 12);
   expect([0, 4, 8].map((at) => value.readInt32LE(at))).toEqual([process.pid, process.getuid!(), process.getgid!()]);
+});
+
+needs("struct timeval", isLinux)("of a structure there can be a part, and nothing behind it is written", async () => {
+  using sock = new Socket(AF_INET, SOCK_STREAM);
+  sock.setsockopt(SOL_SOCKET, SO_RCVTIMEO, timeval(9));
+  sock.setsockopt(SOL_SOCKET, SO_LINGER, new Int32Array([1, 30]));
+  expect(sock.getsockopt(SOL_SOCKET, SO_RCVTIMEO)).toBe(9);
+  expect(sock.getsockopt(SOL_SOCKET, SO_RCVTIMEO, 2)).toEqual(Buffer.of(9, 0));
+  expect(sock.getsockopt(SOL_SOCKET, SO_LINGER)).toBe(1);
+  expect(sock.getsockopt(SOL_SOCKET, SO_LINGER, 5)).toEqual(Buffer.of(1, 0, 0, 0, 30));
+  // Where more is written than there is room for, the caller's registers suffer: a program ends by that.
+  using child = peer((net) => {
+    using other = new net.Socket();
+    for (let i = 0; i < 2000; i++) other.getsockopt(net.SOL_SOCKET, net.SO_RCVTIMEO!);
+  }, []);
+  expect(await child.output()).toBe("");
 });
 
 const hasInfo = worksInEmulator(() => {
