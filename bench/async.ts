@@ -6,12 +6,14 @@
  * Each run is a process of its own, with a second one at its other end that blocks and is the same for all. It runs
  * before it is measured, for as long.
  */
+import { UDP_GRO } from "../src/constants.ts";
 import { compile, type Contest, main, once, peerFile, type Run, type Section } from "./suite.ts";
 
 /** The commands of those that take part. */
 const commands: Record<string, () => string[]> = {
   promises: () => [process.execPath, peerFile("async.ts"), "promises"],
   recvBatch: () => [process.execPath, peerFile("async.ts"), "recvBatch"],
+  UDP_GRO: () => [process.execPath, peerFile("async.ts"), "UDP_GRO"],
   "Bun.udpSocket": () => [process.execPath, peerFile("async.ts"), "Bun"],
   "Bun.listen": () => [process.execPath, peerFile("async.ts"), "Bun"],
   "node:dgram, Bun": () => [process.execPath, compile("dgram.ts")],
@@ -50,7 +52,7 @@ export const eventLoop: Section = {
       };
       const here = [us, ...others].filter((who) => who in commands);
       return {
-        workload: us === "recvBatch" ? `${workload}, recvBatch` : workload,
+        workload: us === "promises" ? workload : `${workload}, ${us}`,
         bytes,
         sockets,
         units,
@@ -66,7 +68,7 @@ export const eventLoop: Section = {
       const trip = ["udp round trips", bytes, 1] as const;
       all.push(contest(trip, ["ns/round trip"], ["promises", ...DATAGRAMS], { "Bun.udpSocket": 1.3 }));
       const packets = ["udp packets", bytes, 1] as const;
-      for (const us of ["recvBatch", "promises"]) {
+      for (const us of [...(UDP_GRO === undefined ? [] : ["UDP_GRO"]), "recvBatch", "promises"]) {
         const others = us === "promises" ? DATAGRAMS : [DATAGRAMS[0]];
         all.push(contest(packets, ["ns/packet"], [us, ...others], { "Bun.udpSocket": 1 / 1.3 }));
       }

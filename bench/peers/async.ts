@@ -2,7 +2,17 @@
  * One workload of bench/async.ts in a process of its own: `async.ts <who> <workload> <bytes> <sockets> <ms>` prints numbers.
  * Its other end is a second process with blocking sockets, the same for all who are measured.
  */
-import { AF_INET, createServer, MSG_WAITALL, SOCK_DGRAM, Socket, TimeoutError } from "../../src/index.ts";
+import {
+  AF_INET,
+  CMSG_SPACE,
+  createServer,
+  IPPROTO_UDP,
+  MSG_WAITALL,
+  SOCK_DGRAM,
+  Socket,
+  TimeoutError,
+  UDP_GRO,
+} from "../../src/index.ts";
 import { dlopen } from "bun:ffi";
 import { MessageBatch, sendSegments } from "../../src/packets.ts";
 import * as promises from "../../src/promises.ts";
@@ -211,8 +221,23 @@ async function packets(): Promise<[nanoseconds: number, loss: number]> {
       if (text !== undefined) await sock.sendto(text, batch.address(0)!);
     }
   };
+  /** The kernel leaves packets of one sender together. */
+  const receiveSegments = async (sock: promises.Socket<"AF_INET">): Promise<void> => {
+    sock.setsockopt(IPPROTO_UDP, UDP_GRO!, 1);
+    const batch = new MessageBatch(sock, { capacity: IN_FLIGHT, size: 65535, ancbufsize: CMSG_SPACE(4) });
+    for (;;) {
+      await sock.recvBatch(batch);
+      for (let i = 0; i < batch.length; i++) {
+        for (let j = 0; j < batch.segments(i); j++) {
+          const text = answer(batch.segment(i, j).length > 0 ? 1 : 0);
+          if (text !== undefined) await sock.sendto(text, batch.address(i)!);
+        }
+      }
+    }
+  };
+  const receivers: Record<string, typeof receive> = { recvBatch: receiveBatches, UDP_GRO: receiveSegments };
   const all = Array.from({ length: sockets }, udp);
-  const receiving = all.map(([sock]) => (who === "recvBatch" ? receiveBatches(sock) : receive(sock)).catch(() => {}));
+  const receiving = all.map(([sock]) => (receivers[who] ?? receive)(sock).catch(() => {}));
   const figures = await finish(...all.map(([, port]) => port));
   for (const [sock] of all) sock.close();
   await Promise.all(receiving);

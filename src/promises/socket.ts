@@ -594,7 +594,10 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
         }
         return AGAIN;
       },
-      abandoned: () => void steps.return(0), // closes the file
+      failed: (_, reason) => {
+        steps.return(0); // closes the file
+        throw reason;
+      },
     });
   }
 
@@ -612,30 +615,34 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   /** The data of a stream as it comes, until its end. */
   chunks(options?: ReceiveOptions): AsyncIterableIterator<Buffer> {
     const { size, signal } = receiveOptions(options);
-    return new Items(this.#core, async () => {
-      const data = await this.recv(size, { signal });
-      return data.length === 0 && this.type === SOCK_STREAM ? END : data;
-    });
+    const args = [size];
+    const take = (): Taking<Buffer> => {
+      const data = Socket.#recv(this, args) as Buffer | typeof WOULD_BLOCK;
+      return data !== WOULD_BLOCK && data.length === 0 && this.type === SOCK_STREAM ? END : data;
+    };
+    return this.#items("recv", signal, () => ({ take, isPlain: this.#isPlain(Socket.#recv, args) }));
   }
 
   /** The connections to a listening socket. Those that were given up before they were accepted are passed over. */
   connections(options?: WaitOptions): AsyncIterableIterator<Connected<Name>> {
-    const signal = optionsSignal(options);
-    return new Items(this.#core, async () => {
-      for (;;) {
-        try {
-          return await this.accept({ signal });
-        } catch (error) {
-          if (!(error instanceof OSError) || error.errno !== ECONNABORTED) throw error;
-        }
+    const take = (): Taking<Connected<Name>> => {
+      try {
+        return acceptOne(this, []) as Connected<Name> | typeof WOULD_BLOCK;
+      } catch (error) {
+        if (error instanceof OSError && error.errno === ECONNABORTED) return AGAIN;
+        throw error;
       }
-    });
+    };
+    const step = { take };
+    return this.#items("accept", optionsSignal(options), () => step);
   }
 
   /** Datagrams and their senders, without end. */
   datagrams(options?: ReceiveOptions): AsyncIterableIterator<[data: Buffer, address: SenderOf<Name>]> {
     const { size, signal } = receiveOptions(options);
-    return new Items(this.#core, () => this.recvfrom(size, { signal }));
+    const args = [size];
+    const step = { take: () => Socket.#recvfrom(this, args) as Taking<[Buffer, SenderOf<Name>]> };
+    return this.#items("recvfrom", signal, () => step);
   }
 
   /**
@@ -648,18 +655,13 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     const given = checked(options, ["signal", "limit"]);
     const signal = signalOf(given.signal, "options.signal");
     const limit = given.limit === undefined ? LIMIT : integer(given.limit, "options.limit", 1);
-    return new Items(this.#core, () => {
+    return this.#items<string>("recv", signal, () => {
       const line: Buffer[] = [];
       let length = 0;
       // One wait for a whole line: what others receive meanwhile comes behind it.
-      return this.#waits.run<null, string | typeof END>(READABLE, {
-        syscall: "recv",
-        timeout: this.#timeout,
-        signal,
-        self: null,
-        args: [],
+      return {
         isPlain: this.#isBytes === true && this.#unread === null,
-        attempt: () => {
+        take: () => {
           for (let i = 0; i < PIECES; i++) {
             const chunk = Socket.#recv(this, [Math.max(SIZE, this.#unread?.length ?? 0)]) as
               Buffer | typeof WOULD_BLOCK;
@@ -678,14 +680,48 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
           }
           return AGAIN;
         },
-        abandoned: () => {
+        failed: () => {
           if (length === 0) return;
           // Not lost: who receives next gets it, and that may wait already.
           this.#unread = Buffer.concat(line);
           this.#waits.again(READABLE);
         },
-      });
+      };
     });
+  }
+
+  /** An iteration. Each step is one wait, so that between steps there is nothing to leave behind. */
+  #items<T>(syscall: string, signal: AbortSignal | undefined, begin: () => Step<T>): AsyncIterableIterator<T> {
+    type Item = IteratorResult<T, undefined>;
+    let isOver = false;
+    const end = (): Item => {
+      isOver = true;
+      return { done: true, value: undefined };
+    };
+    const attempt = (step: Step<T>): Item | typeof WOULD_BLOCK | typeof AGAIN => {
+      const taken = step.take();
+      if (taken === WOULD_BLOCK) return WOULD_BLOCK;
+      if (taken === AGAIN) return AGAIN;
+      return taken === END ? end() : { done: false, value: taken };
+    };
+    const failed = (step: Step<T>, reason: unknown): Item => {
+      step.failed?.();
+      if (this.#waits.isClosed && reason instanceof OSError && closedHere.has(reason.errno)) return end();
+      throw reason;
+    };
+    const next = (): Promise<Item> => {
+      if (isOver) return Promise.resolve(end());
+      const self = begin();
+      const { isPlain } = self;
+      const timeout = this.#timeout;
+      return this.#waits.run(READABLE, { attempt, self, args: [], syscall, timeout, signal, isPlain, failed });
+    };
+    const items: AsyncIterableIterator<T> = {
+      next,
+      return: () => Promise.resolve(end()),
+      [Symbol.asyncIterator]: () => items,
+    };
+    return items;
   }
 
   // ---- Web streams ----
@@ -1269,35 +1305,14 @@ const closedHere = new Set([ECANCELED, EBADF]);
 
 const END: unique symbol = Symbol("end");
 
-/** An iteration. Each step is one call that waits, so that between steps there is nothing to leave behind. */
-class Items<T> implements AsyncIterableIterator<T> {
-  readonly #core: CoreSocket;
-  readonly #take: () => Promise<T | typeof END>;
-  #done = false;
+/** What a step of an iteration takes. */
+type Taking<T> = T | typeof END | typeof WOULD_BLOCK | typeof AGAIN;
 
-  constructor(core: CoreSocket, take: () => Promise<T | typeof END>) {
-    this.#core = core;
-    this.#take = take;
-  }
-
-  async next(): Promise<IteratorResult<T, undefined>> {
-    if (this.#done) return { done: true, value: undefined };
-    try {
-      const value = await this.#take();
-      if (value !== END) return { done: false, value };
-    } catch (error) {
-      if (this.#core.fileno() >= 0 || !(error instanceof OSError) || !closedHere.has(error.errno)) throw error;
-    }
-    this.#done = true;
-    return { done: true, value: undefined };
-  }
-
-  return(): Promise<IteratorResult<T, undefined>> {
-    this.#done = true;
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
+/** A step of an iteration. */
+interface Step<T> {
+  readonly take: () => Taking<T>;
+  /** See {@link Waits.run}. */
+  readonly isPlain?: boolean;
+  /** Called where it took nothing. */
+  readonly failed?: () => void;
 }

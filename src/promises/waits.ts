@@ -48,8 +48,8 @@ export interface Wait<Self, Result> {
   readonly wouldBlock?: number;
   /** Whether it receives bytes, and can do nothing else: tried after {@link Waits.ranDry} it would be tried in vain. */
   readonly isPlain?: boolean;
-  /** Called when it ends before it was done. */
-  readonly abandoned?: () => void;
+  /** Called when it ends without a result: throws the reason, or gives a result after all. */
+  readonly failed?: (self: Self, reason: unknown) => Result;
 }
 
 type AnyWait = Wait<unknown, unknown>;
@@ -259,8 +259,8 @@ class Operation {
 
   fail(reason: unknown): void {
     this.#end();
-    this.wait.abandoned?.();
-    this.#reject(reason);
+    if (this.wait.failed === undefined) this.#reject(reason);
+    else this.#resolve(failure(this.wait, reason));
   }
 
   #end(): void {
@@ -268,6 +268,16 @@ class Operation {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.wait.signal?.removeEventListener("abort", this);
   }
+}
+
+/** What an operation gives that ended without a result. */
+function failure<Self, Result>(wait: Wait<Self, Result>, reason: unknown): Promise<Result> {
+  try {
+    if (wait.failed !== undefined) return Promise.resolve(wait.failed(wait.self, reason));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return Promise.reject(reason);
 }
 
 function blocked({ syscall, address, wouldBlock = EAGAIN }: AnyWait): Error {
@@ -312,6 +322,11 @@ export class Waits implements Waiting {
     this.#fd = fd;
   }
 
+  /** Whether the descriptor was closed here, or is about to be. */
+  get isClosed(): boolean {
+    return this.#fd < 0;
+  }
+
   /** Whether somebody waits for that already. */
   hasWaiting(events: Wanted): boolean {
     const line = this.#line(events);
@@ -326,10 +341,7 @@ export class Waits implements Waiting {
   /** Does an operation, at once where nobody else waits for the same and nothing is to be waited for. */
   run<Self, Result>(events: Wanted, wait: Wait<Self, Result>): Promise<Result> {
     const { signal } = wait;
-    if (signal?.aborted) {
-      wait.abandoned?.();
-      return Promise.reject(signal.reason);
-    }
+    if (signal?.aborted) return failure(wait, signal.reason);
     const line = this.#line(events);
     const isFirst = line === undefined || line.first === null;
     // Urgent data that was taken leaves its mark, which cuts the next receive short and is not told any more.
@@ -343,30 +355,22 @@ export class Waits implements Waiting {
       try {
         result = wait.attempt(wait.self, wait.args);
       } catch (error) {
-        wait.abandoned?.();
-        return Promise.reject(error);
+        return failure(wait, error);
       }
       if (result === AGAIN) return this.#enqueue(events, wait, true);
       if (result !== WOULD_BLOCK) return Promise.resolve(result);
     }
     // Those before it are served before it. They may wait for their turn only, and so may it.
-    if (wait.timeout === 0 && (tried || (!isFirst && !line!.postponed))) {
-      wait.abandoned?.();
-      return Promise.reject(blocked(wait as AnyWait));
-    }
+    if (wait.timeout === 0 && (tried || (!isFirst && !line!.postponed))) return failure(wait, blocked(wait as AnyWait));
     return this.#enqueue(events, wait, isFirst && !tried && !isVain);
   }
 
   #enqueue<Self, Result>(events: Wanted, wait: Wait<Self, Result>, postponed: boolean): Promise<Result> {
-    if (this.#fd < 0) {
-      wait.abandoned?.();
-      return Promise.reject(systemError(wait.syscall, -EBADF));
-    }
+    if (this.#fd < 0) return failure(wait, systemError(wait.syscall, -EBADF));
     try {
       started(); // before anything says that it waits: there may be no descriptors left for it
     } catch (error) {
-      wait.abandoned?.();
-      return Promise.reject(error);
+      return failure(wait, error);
     }
     let line = this.#line(events);
     if (line === undefined) this.#lines.push((line = new Line(events)));
