@@ -76,3 +76,4 @@ export {
   type Xucred,
 } from "./messages/options.ts";
 export type { Optional, Structure } from "./messages/structure.ts";
+export type { AnySocket } from "./socket.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { type AnySocket, type BatchOptions, MessageBatch } from "./packets/batch.ts";
+export { type BatchOptions, MessageBatch } from "./packets/batch.ts";
 export {
   CLOCK_MONOTONIC,
   CLOCK_REALTIME,
@@ -28,3 +28,4 @@ export {
 export { sendSegments } from "./packets/segments.ts";
 export { type XdpBlock, type XdpFrame, XdpSocket, type XdpSocketOptions, type XdpStatistics } from "./packets/xdp.ts";
 export { ZeroCopy } from "./packets/zerocopy.ts";
+export type { AnySocket } from "./socket.ts";

@@ -23,7 +23,7 @@ import {
   wrongType,
   wrongValue,
 } from "./args.ts";
-import { hold, RECEIVE, RELEASE, SEND } from "./batch.ts";
+import { CORE, hold, RECEIVE, RELEASE, SEND } from "./batch.ts";
 import {
   AddressFamily,
   AF_ALG,
@@ -67,6 +67,7 @@ import {
 } from "./message.ts";
 import { io, ioWords, shim, slicesOf, TIMED_OUT } from "./native.ts";
 import type { MessageBatch } from "./packets/batch.ts";
+import type { Socket as PromisesSocket } from "./promises/socket.ts";
 import { room, taken } from "./room.ts";
 import { sendFile, type SendableFile } from "./sendfile.ts";
 
@@ -1016,5 +1017,20 @@ export function aSocket(sock: unknown): void {
     Socket.prototype.fileno.call(sock as Socket); // knows its own, and is not taken in by a Proxy
   } catch {
     throw wrongType("sock", "a Socket", sock);
+  }
+}
+
+/** A socket of the root or one of the promises. */
+export type AnySocket<Name extends FamilyName = FamilyName> = Socket<Name> | PromisesSocket<Name, unknown>;
+
+/** The root's socket that an argument is, or is made of. */
+export function rootSocket(value: unknown): Socket {
+  try {
+    const sock = value as Socket & { [CORE]?: Socket };
+    const core = sock instanceof Socket ? sock : sock[CORE]!;
+    Socket.prototype.fileno.call(core); // knows its own, and is not taken in by a Proxy
+    return core;
+  } catch {
+    throw wrongType("sock", "a Socket", value);
   }
 }

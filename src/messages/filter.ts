@@ -6,7 +6,7 @@ import { integer, UINT_MAX, wrongType, wrongValue } from "../args.ts";
 import { SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_LOCK_FILTER, SOL_SOCKET } from "../constants.ts";
 import { list } from "../message.ts";
 import { slicesOf } from "../native.ts";
-import { aSocket, Socket } from "../socket.ts";
+import { type AnySocket, rootSocket, Socket } from "../socket.ts";
 
 /** An instruction: its code, where it jumps if true and if false (how many instructions on), and its number. */
 export type FilterInstruction = readonly [code: number, jt: number, jf: number, k: number];
@@ -69,7 +69,7 @@ const held = new Set<DataView>();
  * Lets a socket receive only what a program passes. The kernel takes a copy; a program that is attached later takes this
  * one's place. Packets that came before are not asked again.
  *
- * @param sock - The socket.
+ * @param sock - The socket, of the root or of the promises.
  * @param instructions - The program.
  * @param option - `SO_ATTACH_FILTER` by default; `SO_ATTACH_REUSEPORT_CBPF` for a program that chooses among the sockets
  *   of a port.
@@ -92,10 +92,10 @@ const held = new Set<DataView>();
  * }
  * ```
  */
-export function attachFilter(sock: Socket, instructions: Iterable<FilterInstruction>, option?: number): void {
-  aSocket(sock);
+export function attachFilter(sock: AnySocket, instructions: Iterable<FilterInstruction>, option?: number): void {
+  const core = rootSocket(sock);
   const o = arguments.length < 3 ? SO_ATTACH_FILTER : integer(option, "option");
-  attach(sock, pack(instructions, "instructions"), o);
+  attach(core, pack(instructions, "instructions"), o);
 }
 
 /** {@link attachFilter} of what {@link pack} made. */
@@ -126,9 +126,8 @@ export function attach(sock: Socket, program: DataView, option: number): void {
  * detachFilter(sock);
  * ```
  */
-export function detachFilter(sock: Socket): void {
-  aSocket(sock);
-  set(sock, SO_DETACH_FILTER, 0);
+export function detachFilter(sock: AnySocket): void {
+  set(rootSocket(sock), SO_DETACH_FILTER, 0);
 }
 
 /**
@@ -148,9 +147,8 @@ export function detachFilter(sock: Socket): void {
  * }
  * ```
  */
-export function lockFilter(sock: Socket): void {
-  aSocket(sock);
-  set(sock, SO_LOCK_FILTER, 1);
+export function lockFilter(sock: AnySocket): void {
+  set(rootSocket(sock), SO_LOCK_FILTER, 1);
 }
 
 /** Sets an option by the library's own method: one of a subclass would be the caller's code. */

@@ -14,7 +14,7 @@ import {
   wrongType,
   wrongValue,
 } from "../args.ts";
-import { type Batch, BLOCKED, CORE, HOLD, RECEIVE, RELEASE, SEND } from "../batch.ts";
+import { type Batch, BLOCKED, HOLD, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   AddressFamily,
   AF_UNIX,
@@ -43,12 +43,8 @@ import { type AddressArgument, decodeName, type FamilyName, familyOf, type Sende
 import { type AncillaryData, readControl, type ReceivedAncillaryData } from "../message.ts";
 import type { Timespec } from "../messages/ancillary.ts";
 import { IO_NAME_WORD, ioWords, NAME_MAX, shim } from "../native.ts";
-import type { Socket as PromisesSocket } from "../promises/socket.ts";
-import { Socket } from "../socket.ts";
+import { type AnySocket, rootSocket, type Socket } from "../socket.ts";
 import { begin, dataAt, lengthAt, levelAt, spaceOf, typeAt } from "./control.ts";
-
-/** A socket of the root or one of the promises. */
-export type AnySocket<Name extends FamilyName = FamilyName> = Socket<Name> | PromisesSocket<Name, unknown>;
 
 /** What {@link MessageBatch} takes by name. */
 export interface BatchOptions {
@@ -148,18 +144,6 @@ export function putSegmentSize(view: DataView, at: number, size: number): number
   if (SEGMENT_BYTES === 2) view.setUint16(data, size, true);
   else view.setUint32(data, size, true);
   return SEGMENT_SPACE;
-}
-
-/** The root's socket that an argument is, or is made of. */
-export function rootSocket(value: unknown): Socket {
-  try {
-    const sock = value as Socket & { [CORE]?: Socket };
-    const core = sock instanceof Socket ? sock : sock[CORE]!;
-    Socket.prototype.fileno.call(core); // knows its own, and is not taken in by a Proxy
-    return core;
-  } catch {
-    throw wrongType("sock", "a Socket", value);
-  }
 }
 
 /** Where a time lies in a control message of SOL_SOCKET, and of what unit its smaller part is. */

@@ -23,13 +23,12 @@ import { type AddressArgument, type FamilyName, familyOf } from "../families/ind
 import { shim, TIMED_OUT } from "../native.ts";
 import type { WaitOptions } from "../promises/names.ts";
 import type { Socket as PromisesSocket } from "../promises/socket.ts";
-import { Socket } from "../socket.ts";
+import { rootSocket, Socket } from "../socket.ts";
 import {
   errorOf,
   makeTable,
   type MessageBatch,
   putSegmentSize,
-  rootSocket,
   SEGMENT_SPACE,
   setMessage,
   setName,

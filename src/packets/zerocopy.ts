@@ -22,8 +22,8 @@ import { TIMED_OUT } from "../native.ts";
 import type { WaitOptions } from "../promises/names.ts";
 import { signalOf } from "../promises/waits.ts";
 import type { Socket as PromisesSocket } from "../promises/socket.ts";
-import type { Socket } from "../socket.ts";
-import { type AnySocket, MessageBatch, rootSocket } from "./batch.ts";
+import { type AnySocket, rootSocket, type Socket } from "../socket.ts";
+import { MessageBatch } from "./batch.ts";
 
 /** From how many bytes on it costs less not to copy: below, to pin the pages and to be told of the end costs more. */
 const LENGTH_MIN = 32768;

@@ -14,6 +14,7 @@ import {
   SOL_SOCKET,
 } from "../../src/index.ts";
 import { attachFilter, detachFilter, type FilterInstruction, lockFilter, parseFilter } from "../../src/messages.ts";
+import * as promises from "../../src/promises.ts";
 import { codeOf, hasFilters, isRoot, needs, Sockets } from "../help.ts";
 
 const linux = needs("SO_ATTACH_FILTER", hasFilters);
@@ -95,6 +96,20 @@ linux("a socket receives what its program passes, and everything again without i
   send();
   expect(waiting(b)).toEqual(["a1", "b1", "a2"]);
   expect(codeOf(() => detachFilter(b))).toBe("ENOENT");
+});
+
+linux("a socket of the promises has its program too", async () => {
+  using a = new promises.Socket(AF_INET, SOCK_DGRAM);
+  using b = new promises.Socket(AF_INET, SOCK_DGRAM);
+  b.bind(["127.0.0.1", 0]);
+  await a.connect(b.getsockname());
+  attachFilter(b, firstByte(0x61));
+  for (const text of ["b1", "a1"]) await a.send(text);
+  expect(String(await b.recv(100))).toBe("a1");
+  lockFilter(b);
+  expect(codeOf(() => detachFilter(b))).toBe("EPERM");
+  attachFilter(a, firstByte(0x61));
+  detachFilter(a);
 });
 
 linux("a program that is locked stays", () => {
