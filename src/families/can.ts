@@ -49,8 +49,8 @@ function fields(address: unknown, shape: string, count: number): unknown[] {
   return [...address];
 }
 
-function begin(ifname: unknown): void {
-  const index = interfaceIndex(ifname, "address[0]");
+function begin(ifname: unknown, fd: number): void {
+  const index = interfaceIndex(ifname, "address[0]", fd);
   beginName(AF_CAN, LENGTH);
   outView.setInt32(IFINDEX, index, true);
 }
@@ -59,13 +59,13 @@ export const can: Family = {
   family: AF_CAN,
   isVolatile: true, // it has an interface's name
 
-  encode(address, _syscall, proto) {
+  encode(address, _syscall, proto, fd) {
     if (proto === CAN_ISOTP) {
       const [ifname, rx, tx] = fields(address, "[ifname, rxAddr, txAddr]", 3);
       // `id | CAN_EFF_FLAG` is negative in JavaScript.
       const rxAddr = bits(rx, "address[1]");
       const txAddr = bits(tx, "address[2]");
-      begin(ifname);
+      begin(ifname, fd);
       outView.setInt32(RX_ID, rxAddr, true);
       outView.setInt32(TX_ID, txAddr, true);
     } else if (proto === CAN_J1939) {
@@ -73,13 +73,13 @@ export const can: Family = {
       const name = nameOf(given);
       const pgn = integer(group, "address[2]", 0, UINT_MAX);
       const addr = integer(node, "address[3]", 0, 0xff);
-      begin(ifname);
+      begin(ifname, fd);
       outView.setBigUint64(NAME, name, true);
       outView.setUint32(PGN, pgn, true);
       outView.setUint8(ADDR, addr);
     } else {
       const [ifname] = fields(address, "[ifname]", 1);
-      begin(ifname);
+      begin(ifname, fd);
     }
     return LENGTH;
   },

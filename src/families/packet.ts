@@ -47,7 +47,7 @@ export const packet: Family = {
   family: AF_PACKET,
   isVolatile: true, // it has an interface's name
 
-  encode(address) {
+  encode(address, _syscall, _proto, fd) {
     if (!Array.isArray(address) || address.length < 2 || address.length > 5) {
       throw wrongType("address", "[ifname, proto, pkttype?, hatype?, addr?]", address);
     }
@@ -58,7 +58,7 @@ export const packet: Family = {
     const hatype = given > 3 ? integer(address[3], "address[3]", 0, 0xffff) : 0;
     const addr = given > 4 ? bytesOf(bytes(address[4], "address[4]")) : none;
     if (addr.length > ADDR_MAX) throw wrongValue("address[4]", `at most ${ADDR_MAX} bytes`, `${addr.length} bytes`);
-    const index = interfaceIndex(ifname, "address[0]");
+    const index = interfaceIndex(ifname, "address[0]", fd);
     beginName(AF_PACKET, LENGTH);
     outView.setUint16(PROTOCOL, proto);
     outView.setInt32(IFINDEX, index, true);

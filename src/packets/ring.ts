@@ -474,7 +474,7 @@ export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame>
     const fanout = named.fanout === undefined ? null : fanoutOf(named.fanout);
     const filter = named.filter === undefined ? null : pack(named.filter, "options.filter");
     if (PACKET_RX_RING === undefined) throw lacking("PacketRing", "on Linux only");
-    const ifindex = interfaceIndex(ifname, "ifname");
+    const ifindex = interfaceIndex(ifname, "ifname", -1);
     if (promiscuous && ifindex === 0) throw wrongValue("ifname", "one interface, to be promiscuous", ifname);
 
     super(ifname, size * count, (sock) => {
@@ -662,7 +662,7 @@ export class TransmitRing extends PacketSocketRing {
     const perBlock = TRANSMIT_BLOCK / size;
     if (count % perBlock !== 0) throw wrongValue("options.frameCount", `a multiple of ${perBlock}`, count);
     if (PACKET_TX_RING === undefined) throw lacking("TransmitRing", "on Linux only");
-    if (interfaceIndex(ifname, "ifname") === 0) throw wrongValue("ifname", "an interface", ifname);
+    if (interfaceIndex(ifname, "ifname", -1) === 0) throw wrongValue("ifname", "an interface", ifname);
 
     super(ifname, size * count, (sock) => {
       sock.setsockopt(SOL_PACKET, PACKET_TX_RING, request(TRANSMIT_BLOCK, count / perBlock, size, 0));

@@ -383,7 +383,7 @@ export class XdpSocket extends Ring implements AsyncIterable<XdpFrame> {
     const all = named.frameCount === undefined ? 4096 : integer(named.frameCount, "options.frameCount", 2, 1 << 17);
     if ((all & (all - 1)) !== 0) throw wrongValue("options.frameCount", "a power of two", all);
     if (AF_XDP === undefined) throw lacking("XdpSocket", "on Linux only");
-    const ifindex = interfaceIndex(ifname, "ifname");
+    const ifindex = interfaceIndex(ifname, "ifname", -1);
     if (ifindex === 0) throw wrongValue("ifname", "an interface", ifname);
 
     const half = all / 2;

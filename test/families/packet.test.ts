@@ -240,6 +240,11 @@ packet("the name is that of the socket's own network, wherever it is asked for, 
   // This thread's network has other interfaces by those numbers, or none.
   expect([here.getsockname()[0], there.getsockname()[0]]).toEqual(["here0", "there0"]);
   expect(there.recvfrom(2000)[1]![0]).toBe("there0");
+  there.bind(there.getsockname());
+  expect(there.getsockname()[0]).toBe("there0");
+  expect(here.sendto(frame(PEER, MAC, "by name"), ["here0", 0])).toBeGreaterThan(0);
+  expect(there.recv(2000).toString()).toContain("by name");
+  expect(codeOf(() => here.bind(["there0", 0]))).toBe("ENODEV");
   for (const command of ["down", "name again0", "up"])
     wire.there.ip(`link set dev ${command === "up" ? "again0" : "there0"} ${command}`);
   expect(there.getsockname()[0]).toBe("again0");
