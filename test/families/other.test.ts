@@ -28,14 +28,16 @@ import {
   RTM_NEWADDR,
 } from "../../src/all-constants.ts";
 import { codeOf, isLinux, isRoot, needs, slowness, Sockets, works } from "../help.ts";
+import { lacking, Network } from "../networks.ts";
 
 const has = (family: number, type: number, proto = 0): boolean =>
   isLinux && works(() => new Socket(family, type, proto));
 
-const phonet = needs("AF_PHONET and root", isRoot && has(AF_PHONET, SOCK_DGRAM));
+// These change what a whole network has, so it is one of their own.
+const phonet = needs("AF_PHONET and networks", lacking === "" && has(AF_PHONET, SOCK_DGRAM));
 const xdp = needs("AF_XDP and root", isRoot && has(AF_XDP, SOCK_RAW));
 const PF_KEY_V2 = 2;
-const key = needs("AF_KEY and root", isRoot && has(AF_KEY, SOCK_RAW, PF_KEY_V2));
+const key = needs("AF_KEY and networks", lacking === "" && has(AF_KEY, SOCK_RAW, PF_KEY_V2));
 const smc = needs("AF_SMC", has(AF_SMC, SOCK_STREAM));
 
 /** The bytes of a `struct sockaddr_pn` behind its family: an object, a device, a resource, then nothing. */
@@ -44,16 +46,19 @@ const phonetName = (object: number, device: number, resource = 0): OtherAddress 
   Buffer.concat([Buffer.from([object, device, resource]), Buffer.alloc(11)]),
 ];
 
-/** Gives the loopback an address of Phonet, which ip(8) cannot. */
-function addPhonetAddress(address: number): void {
-  using sock = new Socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+/** Gives a network's loopback an address of Phonet, which ip(8) cannot. */
+function addPhonetAddress(net: Network, address: number): void {
+  using sock = net.inside(() => new Socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
   sock.settimeout(5 * slowness);
   const request = Buffer.alloc(32); // struct nlmsghdr, struct ifaddrmsg, an attribute of a byte
   request.writeUInt32LE(29, 0);
   request.writeUInt16LE(RTM_NEWADDR, 4);
   request.writeUInt16LE(NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 6);
   request.set([AF_PHONET, 0], 16);
-  request.writeUInt32LE(if_nametoindex("lo"), 20);
+  request.writeUInt32LE(
+    net.inside(() => if_nametoindex("lo")),
+    20,
+  );
   request.writeUInt16LE(5, 24);
   request.writeUInt16LE(IFA_LOCAL, 26);
   request[28] = address;
@@ -64,9 +69,11 @@ function addPhonetAddress(address: number): void {
 
 phonet("AF_PHONET: datagrams between two objects, by their bytes", () => {
   using own = new Sockets();
+  using net = new Network();
   const device = 0x10;
-  addPhonetAddress(device);
-  const [a, b] = [1, 2].map(() => own.add(new Socket(AF_PHONET, SOCK_DGRAM))) as [Socket<"other">, Socket<"other">];
+  addPhonetAddress(net, device);
+  const open = (): Socket<"other"> => own.add(net.inside(() => new Socket<"other">(AF_PHONET as number, SOCK_DGRAM)));
+  const [a, b] = [open(), open()];
   for (const sock of [a, b]) {
     sock.settimeout(5 * slowness);
     expect(sock.getsockname()).toEqual(phonetName(0, 0));
@@ -81,7 +88,7 @@ phonet("AF_PHONET: datagrams between two objects, by their bytes", () => {
   b.sendmsg(["and ", "back"], [], 0, [AF_PHONET, new Uint8Array(a.getsockname()[1]).buffer]);
   expect(a.recvmsg(100)).toEqual([Buffer.from("and back"), [], 0, to]);
   expect(codeOf(() => a.bind(phonetName(0, 0x20)))).toMatch(/^(EINVAL|EADDRNOTAVAIL)$/); // it is bound
-  const other = own.add(new Socket(AF_PHONET, SOCK_DGRAM));
+  const other = open();
   expect(codeOf(() => other.bind(phonetName(0, 0x20)))).toBe("EADDRNOTAVAIL"); // nobody's device
   expect(codeOf(() => other.bind([AF_PHONET, Buffer.alloc(3)]))).toBe("EINVAL"); // too short
   expect(codeOf(() => other.bind([AF_INET, Buffer.alloc(14)]))).toBe("EAFNOSUPPORT");
@@ -106,7 +113,8 @@ xdp("AF_XDP: the kernel reads what is in the bytes", () => {
 
 key("AF_KEY: messages without addresses", () => {
   using own = new Sockets();
-  const sock = own.add(new Socket(AF_KEY, SOCK_RAW, PF_KEY_V2));
+  using net = new Network();
+  const sock = own.add(net.inside(() => new Socket(AF_KEY, SOCK_RAW, PF_KEY_V2)));
   sock.settimeout(5 * slowness);
   // struct sadb_msg, RFC 2367: version 2, SADB_FLUSH of every kind of association; sixteen bytes are two words.
   const flush = Buffer.from([2, 9, 0, 0, 2, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0]);
