@@ -11,13 +11,13 @@ export type AncillaryData = readonly [level: number, type: number, data: BytesLi
 /** A control message received. */
 export type ReceivedAncillaryData = [level: number, type: number, data: Buffer];
 
-/** The members of an iterable argument. Text and bytes are iterable too, and never meant here. */
+/** The members of an iterable argument. Text and bytes are iterable too, and never meant here; descriptors may be ints. */
 export function list(value: unknown, name: string, of: string): unknown[] {
   const iterable = value as Iterable<unknown> | null;
   if (
     typeof iterable !== "object" ||
     iterable === null ||
-    ArrayBuffer.isView(value) ||
+    (ArrayBuffer.isView(value) && !(value instanceof Int32Array)) ||
     typeof iterable[Symbol.iterator] !== "function"
   ) {
     throw wrongType(name, `an iterable of ${of}`, value);

@@ -74,11 +74,13 @@ import {
   SOL_NETLINK,
   SOL_PACKET,
   SOL_SOCKET,
+  SOL_VSOCK,
   TCP_CM_INQ,
   UDP_COALESCED_INFO,
   UDP_GRO,
   UDP_SEGMENT,
   UDP_SEND_MSG_SIZE,
+  VSOCK_RECVERR,
 } from "../constants.ts";
 import { nameFamily } from "../families/family.ts";
 import { inet, type InetAddress } from "../families/inet.ts";
@@ -390,16 +392,9 @@ function structure<Value extends object>(
   };
 }
 
-/** How many bits there are, as systems differ: what is received is of 8, 16 or 32. */
-function numberOf(view: DataView, kind: Kind<number>): { value: number } | undefined {
-  const length = view.byteLength;
-  if (length >= kind.size) return { value: kind.read(view, 0) };
-  return length === 1 ? { value: view.getUint8(0) } : length === 2 ? { value: view.getUint16(0, true) } : undefined;
-}
-
 /** A codec of a number; it can be sent if it has bounds. */
 function number(type: NumberType, kind: Kind<number>, min?: number, max?: number): Codec {
-  const read = (view: DataView) => numberOf(view, kind);
+  const read = (view: DataView) => (view.byteLength < kind.size ? undefined : { value: kind.read(view, 0) });
   if (min === undefined) return { type, read };
   return {
     type,
@@ -410,6 +405,15 @@ function number(type: NumberType, kind: Kind<number>, min?: number, max?: number
       kind.write(viewOf(data), 0, integer(item["value"], `${name}.value`, min, max), `${name}.value`);
       return data;
     },
+  };
+}
+
+/** A number of 8 bits, which some systems give as a byte and others as an int. */
+function octet(type: NumberType, kind: Kind<number>, min: number, max: number): Codec {
+  const codec = number(type, kind, min, max);
+  return {
+    ...codec,
+    read: (view, data) => (view.byteLength === 1 ? { value: view.getUint8(0) } : codec.read!(view, data)),
   };
 }
 
@@ -527,11 +531,15 @@ const recvif: Codec = {
   },
 };
 
-/** An Internet address; `undefined` where there is none. */
+/** `sizeof(struct sockaddr_in)`, `sizeof(struct sockaddr_in6)`. */
+const INET_SIZE = 16;
+const INET6_SIZE = 28;
+
+/** An Internet address; `undefined` where there is none, or a part of one. */
 function internetAddress(name: Uint8Array): InetAddress | Inet6Address | undefined {
-  if (name.length < 2) return undefined;
+  if (name.length < INET_SIZE) return undefined;
   const family = nameFamily(name);
-  const codec = family === AF_INET ? inet : family === AF_INET6 ? inet6 : undefined;
+  const codec = family === AF_INET ? inet : family === AF_INET6 && name.length >= INET6_SIZE ? inet6 : undefined;
   return codec?.decode(name, name.length, 0, -1) as InetAddress | Inet6Address | undefined;
 }
 
@@ -570,8 +578,6 @@ const TIMESPEC = 16;
 const timestamping: Codec = {
   type: "timestamping",
   read(view) {
-    // As it is sent, it is flags.
-    if (view.byteLength === 4) return { type: "timestampingFlags", value: view.getUint32(0, true) };
     if (view.byteLength < 3 * TIMESPEC) return undefined;
     const [software, legacy, hardware] = [0, 1, 2].map((i) => {
       const time = timeAt(view, i * TIMESPEC, 1);
@@ -614,15 +620,18 @@ const extendedErr = new Struct("sock_extended_err", {
   info: u32,
   data: u32,
 });
-const error: Codec = {
-  type: "error",
-  read(view, data) {
-    if (view.byteLength < extendedErr.size) return undefined;
-    const { errno, ...rest } = extendedErr.read(view, 0);
-    const offender = internetAddress(data.subarray(extendedErr.size)) ?? null;
-    return { errno, code: Errno[errno as number] ?? null, ...rest, offender };
-  },
-};
+/** A codec of an error that has so many bytes of an address behind it: of whom it comes from, if it comes from somebody. */
+function errorWith(address: number): Codec {
+  return {
+    type: "error",
+    read(view, data) {
+      if (view.byteLength < extendedErr.size + address) return undefined;
+      const { errno, ...rest } = extendedErr.read(view, 0);
+      const offender = internetAddress(data.subarray(extendedErr.size)) ?? null;
+      return { errno, code: Errno[errno as number] ?? null, ...rest, offender };
+    },
+  };
+}
 
 const auxdata = structure(
   "auxdata",
@@ -653,9 +662,9 @@ const table: readonly (readonly [Codec, ...Place[]])[] = [
   [dstaddr, [IPPROTO_IP, IP_SENDSRCADDR], [IPPROTO_IP, IP_RECVDSTADDR]],
   [recvif, [IPPROTO_IP, isWindows ? undefined : IP_RECVIF]],
   [origdst, [IPPROTO_IP, IP_ORIGDSTADDR], [IPPROTO_IPV6, IPV6_ORIGDSTADDR]],
-  [number("ttl", i32, 1, 255), [IPPROTO_IP, IP_TTL], [IPPROTO_IP, IP_RECVTTL]],
+  [octet("ttl", i32, 1, 255), [IPPROTO_IP, IP_TTL], [IPPROTO_IP, IP_RECVTTL]],
   [number("hoplimit", i32, -1, 255), [IPPROTO_IPV6, IPV6_HOPLIMIT]],
-  [number("tos", tosKind, 0, 255), [IPPROTO_IP, IP_TOS], [IPPROTO_IP, IP_RECVTOS]],
+  [octet("tos", tosKind, 0, 255), [IPPROTO_IP, IP_TOS], [IPPROTO_IP, IP_RECVTOS]],
   [number("tclass", i32, -1, 255), [IPPROTO_IPV6, IPV6_TCLASS]],
   [number("flowinfo", be32, 0, 0x0fff_ffff), [IPPROTO_IPV6, IPV6_FLOWINFO]],
   [number("fragsize", i32), [IPPROTO_IP, IP_RECVFRAGSIZE], [IPPROTO_IPV6, IPV6_RECVFRAGSIZE]],
@@ -679,13 +688,14 @@ const table: readonly (readonly [Codec, ...Place[]])[] = [
   [number("timestampingFlags", bits32, INT_MIN, UINT_MAX), [SOL_SOCKET, SCM_TIMESTAMPING]],
   [timestampingPktinfo, [SOL_SOCKET, SCM_TIMESTAMPING_PKTINFO]],
   [txtime, [SOL_SOCKET, SCM_TXTIME]],
+  [errorWith(INET_SIZE), [IPPROTO_IP, isWindows ? undefined : IP_RECVERR]],
+  [errorWith(INET6_SIZE), [IPPROTO_IPV6, isWindows ? undefined : IPV6_RECVERR]],
   [
-    error,
-    [IPPROTO_IP, isWindows ? undefined : IP_RECVERR],
-    [IPPROTO_IPV6, isWindows ? undefined : IPV6_RECVERR],
+    errorWith(0),
     [SOL_PACKET, PACKET_TX_TIMESTAMP],
     [SOL_CAN_RAW, SCM_CAN_RAW_ERRQUEUE],
     [SOL_CAN_J1939, SCM_J1939_ERRQUEUE],
+    [SOL_VSOCK, VSOCK_RECVERR],
   ],
   [auxdata, [SOL_PACKET, PACKET_AUXDATA]],
 ];

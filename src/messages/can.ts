@@ -179,14 +179,18 @@ class BcmMessage implements Structure<BcmMsg, BcmGiven> {
   readonly size = bcmHead.size;
 
   encode(value: BcmGiven): Buffer {
-    const name = bcmHead.name;
+    return this.#encode(value, bcmHead.name);
+  }
+
+  #encode(value: unknown, name: string): Buffer {
     const { frames: given, ...head } = object(
       value,
       name,
       [...bcmHead.names, "frames"].filter((n) => n !== "nframes"),
     );
     const frames = given === undefined ? [] : list(given, `${name}.frames`, "frames");
-    const start = bcmHead.encode({ ...(head as unknown as BcmMsg), nframes: frames.length });
+    const start = Buffer.alloc(this.size);
+    bcmHead.write(viewOf(start), 0, { ...head, nframes: frames.length }, name);
     const kind = framesOf((head["flags"] as number | undefined) ?? 0) as typeof can_frame & Frame<CanFrame>;
     const data = Buffer.concat([start, Buffer.alloc(frames.length * kind.size)]);
     frames.forEach((frame, i) => kind.write(viewOf(data), start.length + i * kind.size, frame, `${name}.frames[${i}]`));
@@ -202,7 +206,7 @@ class BcmMessage implements Structure<BcmMsg, BcmGiven> {
   }
 
   encodeAll(values: Iterable<BcmGiven>): Buffer {
-    return Buffer.concat(list(values, "values", "objects").map((value) => this.encode(value as BcmGiven)));
+    return Buffer.concat(list(values, "values", "objects").map((value, i) => this.#encode(value, `values[${i}]`)));
   }
 
   decodeAll(data: BytesLike): BcmMsg[] {

@@ -15,7 +15,8 @@ export type FilterInstruction = readonly [code: number, jt: number, jf: number, 
 const INSTRUCTIONS_MAX = 4096;
 
 /**
- * Reads a program as `tcpdump -ddd` prints it: the number of instructions, then a line of four numbers for each.
+ * Reads a program as `tcpdump -ddd` prints it: the number of instructions, then a line of four numbers for each. (What
+ * `bpf_asm` prints has commas for the ends of lines.)
  *
  * What tcpdump compiles depends on the kind of the link (`-y EN10MB`, `-y RAW`): on a packet socket of `SOCK_RAW` a filter
  * sees the link's header, on one of `SOCK_DGRAM` what is behind it, on a UDP or a TCP socket the header of UDP or TCP.
@@ -30,7 +31,10 @@ const INSTRUCTIONS_MAX = 4096;
  */
 export function parseFilter(text: string): FilterInstruction[] {
   if (typeof text !== "string") throw wrongType("text", "a string", text);
-  const [count = "", ...lines] = text.trim().split(/\s*[\n,]\s*/);
+  const [count = "", ...lines] = text
+    .replace(/,\s*$/, "")
+    .trim()
+    .split(/\s*[\n,]\s*/);
   if (!/^\d{1,4}$/.test(count) || Number(count) !== lines.length) {
     throw wrongValue("text", "a number of instructions, and as many lines", text);
   }

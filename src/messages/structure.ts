@@ -93,16 +93,18 @@ export const bits32: Kind<number> = {
 /** In network byte order. */
 export const be32: Kind<number> = number(32, false, false);
 
-/** A counter of 64 bits. Above 2^53 it is rounded, to what a `number` holds. */
+const U64_MAX = 2n ** 64n - 1n;
+
+/** A counter of 64 bits. Above 2^53 it is rounded, to what a `number` holds; all bits set, no limit as a rule, stay so. */
 export const counter: Kind<number> = {
   size: 8,
   align: 8,
   read: (view, at) => Number(view.getBigUint64(at, true)),
-  write: (view, at, value, name) =>
-    view.setBigUint64(at, BigInt(integer(value, name, 0, Number.MAX_SAFE_INTEGER)), true),
+  write(view, at, value, name) {
+    const exact = BigInt(integer(value, name, 0, 2 ** 64));
+    view.setBigUint64(at, exact > U64_MAX ? U64_MAX : exact, true);
+  },
 };
-
-const U64_MAX = 2n ** 64n - 1n;
 
 /** A number of 64 bits that counts nothing: a name, every bit of which matters. */
 export const u64: Kind<bigint> = {
