@@ -5890,6 +5890,9 @@ export const VMADDR_PORT_ANY: number = linux ? 4294967295 : none;
 /** AF_VSOCK. See vsock(7). Linux only. */
 export const VM_SOCKETS_INVALID_VERSION: number = linux ? 4294967295 : none;
 
+/** AF_VSOCK: ancillary data, level SOL_VSOCK: an error, or what became of data sent without a copy. See vsock(7). Linux only. */
+export const VSOCK_RECVERR: number = linux ? 1 : none;
+
 // Qualcomm IPC router
 
 /** AF_QIPCRTR. See https://github.com/torvalds/linux/blob/master/include/uapi/linux/qrtr.h. Linux only. */
@@ -6578,6 +6581,12 @@ export const SIOCETHTOOL: number = linux ? 35142 : none;
 
 /** ioctl request: an entry of the ARP cache. See arp(7). Linux only. */
 export const SIOCGARP: number = linux ? 35156 : none;
+
+/** ioctl request: name of a link of AF_TIPC. See ioctl(2), netdevice(7). Linux only. */
+export const SIOCGETLINKNAME: number = linux ? 35296 : none;
+
+/** ioctl request: identity of a node of AF_TIPC. See ioctl(2), netdevice(7). Linux only. */
+export const SIOCGETNODEID: number = linux ? 35297 : none;
 
 /** ioctl request. See ioctl(2), netdevice(7). macOS only. */
 export const SIOCGETVLAN: number = darwin ? 3223349631 : none;

@@ -1,7 +1,7 @@
 /**
  * AF_NETLINK: messages between the kernel and programs about links, routes and more. See netlink(7); FreeBSD's netlink(4).
  */
-import { integer, UINT_MAX, wrongType } from "../args.ts";
+import { bits, integer, UINT_MAX, wrongType } from "../args.ts";
 import { AF_NETLINK } from "../constants.ts";
 import { beginName, type Family, outView } from "./family.ts";
 
@@ -23,10 +23,10 @@ export const netlink: Family = {
   encode(address) {
     if (!Array.isArray(address) || address.length !== 2) throw wrongType("address", "[pid, groups]", address);
     const pid = integer(address[0], "address[0]", 0, UINT_MAX);
-    const groups = integer(address[1], "address[1]", 0, UINT_MAX);
+    const groups = bits(address[1], "address[1]"); // the last group's bit is negative in JavaScript
     beginName(AF_NETLINK, LENGTH);
     outView.setUint32(PID, pid, true);
-    outView.setUint32(GROUPS, groups, true);
+    outView.setInt32(GROUPS, groups, true);
     return LENGTH;
   },
 

@@ -95,7 +95,7 @@ const refused: readonly Refused[] = [
       [[1, 2n], "TypeError address[1]"],
       [[1.5, 2], "TypeError address[0]"],
       [[-1, 2], "RangeError address[0]"],
-      [[1, -1], "RangeError address[1]"],
+      [[1, -(2 ** 31) - 1], "RangeError address[1]"],
       [[2 ** 32, 0], "RangeError address[0]"],
       [[0, 2 ** 32], "RangeError address[1]"],
     ],
