@@ -94,6 +94,7 @@ int32_t bs_recv_batch(int32_t fd, struct bs_batch *b, uint64_t batch_length, voi
   prepare_receive(b, &p, many, data);
   b->error = 0;
   int n;
+  flags = flags_for(flags, timeout);
   RETRY(fd, receivable(flags), timeout, receive_many(fd, b, many, flags, timeout), n)
   for (int32_t i = 0; i < n; i++) {
     struct msghdr *m = &many[i].head;
@@ -126,6 +127,7 @@ int32_t bs_send_batch(int32_t fd, struct bs_batch *b, uint64_t batch_length, con
   if (b->used < b->first + b->count) b->used = b->first + b->count;
   b->error = 0;
   int32_t sent = 0;
+  flags = flags_for(flags, timeout);
   struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
   while (sent < b->count && b->error == 0) {
     int left = b->count - sent;

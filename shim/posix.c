@@ -105,6 +105,15 @@ static int32_t wait_for(struct waiting *w, int fd, short events, int error) {
 
 static int32_t result(int r) { return r < 0 ? -errno : r; }
 
+/* Who does not wait in the system, or waits here, says so at each call: whether a descriptor blocks is the same for all who
+ * have the socket, and any of them can change it. */
+static int32_t flags_for(int32_t flags, double timeout) { return timeout >= 0 ? flags | MSG_DONTWAIT : flags; }
+
+/* The same for calls that take no flags. */
+static void be_ready_for(int fd, double timeout) {
+  if (timeout >= 0) bs_set_blocking(fd, 0);
+}
+
 /* What to wait for before a receive: the error queue shows as POLLERR, which poll reports unasked. */
 static short receivable(int32_t flags) {
 #if defined(MSG_ERRQUEUE)
@@ -250,6 +259,7 @@ int32_t bs_accept(int32_t fd, int32_t named, struct bs_io *io, double timeout) {
   int r;
   socklen_t length = 0, *room = named ? &length : NULL;
   void *name = named ? io->name : NULL;
+  be_ready_for(fd, timeout);
 #if defined(SOCK_CLOEXEC)
   RETRY(fd, POLLIN, timeout, (length = BS_NAME_MAX, accept4(fd, name, room, SOCK_CLOEXEC)), r)
 #else
@@ -261,6 +271,7 @@ int32_t bs_accept(int32_t fd, int32_t named, struct bs_io *io, double timeout) {
 
 int32_t bs_connect(int32_t fd, const void *name, int32_t name_length, double timeout) {
   int64_t due = timeout > 0 ? due_after(timeout) : 0;
+  be_ready_for(fd, timeout);
   for (;;) {
     if (connect(fd, name, (socklen_t)name_length) == 0) return 0;
     int error = errno;
@@ -406,6 +417,7 @@ int32_t bs_fromshare(const void *info, uint64_t length, struct bs_io *io) {
 int32_t bs_recv(int32_t fd, void *data, uint64_t length, int32_t max, int32_t flags, double timeout) {
   ssize_t r;
   size_t n = at_most(length, max);
+  flags = flags_for(flags, timeout);
   RETRY(fd, receivable(flags), timeout, recv(fd, data, n, flags), r)
   return (int32_t)r;
 }
@@ -415,22 +427,31 @@ int32_t bs_recvfrom(int32_t fd, void *data, uint64_t length, int32_t max, int32_
   ssize_t r;
   socklen_t name_length;
   size_t n = at_most(length, max);
+  flags = flags_for(flags, timeout);
   RETRY(fd, receivable(flags), timeout,
         (name_length = BS_NAME_MAX, recvfrom(fd, data, n, flags, (void *)io->name, &name_length)), r)
   set_name(io, (int)name_length);
   return (int32_t)r;
 }
 
+#if defined(__linux__)
+/* The family of a socket whose call said that it does not know a flag; AF_UNSPEC where the result says something else. */
+static int family_that_refuses(int fd, ssize_t r) {
+  if (r >= 0 || (errno != EOPNOTSUPP && errno != EINVAL)) return AF_UNSPEC;
+  int error = errno, family = AF_UNSPEC;
+  socklen_t length = sizeof family;
+  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length);
+  errno = error;
+  return family;
+}
+#endif
+
 /* Whether a send failed because the socket's family knows no MSG_NOSIGNAL: AF_RDS (EOPNOTSUPP) and AF_QIPCRTR (EINVAL)
  * refuse what they do not know, and send no SIGPIPE. */
 static int refuses_no_signal(int fd, ssize_t sent) {
 #if defined(__linux__)
-  if (sent >= 0 || (errno != EOPNOTSUPP && errno != EINVAL)) return 0;
-  int error = errno, family = 0;
-  socklen_t length = sizeof family;
-  int refuses = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 && (family == AF_RDS || family == AF_QIPCRTR);
-  errno = error;
-  return refuses;
+  int family = family_that_refuses(fd, sent);
+  return family == AF_RDS || family == AF_QIPCRTR;
 #else
   (void)fd, (void)sent;
   return 0;
@@ -445,6 +466,7 @@ static ssize_t send_to(int fd, const void *data, size_t length, int flags, const
 
 int32_t bs_send(int32_t fd, const void *data, uint64_t length, int32_t flags, double timeout) {
   ssize_t r;
+  flags = flags_for(flags, timeout);
   RETRY(fd, POLLOUT, timeout, send_to(fd, data, (size_t)clamp(length), flags, NULL, 0), r)
   return (int32_t)r;
 }
@@ -453,6 +475,7 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
   const uint8_t *p = data;
   uint64_t left = length;
   struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
+  flags = flags_for(flags, timeout);
   do {
     ssize_t r = send_to(fd, p, (size_t)clamp(left), flags, NULL, 0);
     if (r < 0) {
@@ -471,6 +494,7 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
 int32_t bs_sendto(int32_t fd, const void *data, uint64_t length, int32_t flags, const void *name, int32_t name_length,
                   double timeout) {
   ssize_t r;
+  flags = flags_for(flags, timeout);
   RETRY(fd, POLLOUT, timeout, send_to(fd, data, (size_t)clamp(length), flags, name, (socklen_t)name_length), r)
   return (int32_t)r;
 }
@@ -514,8 +538,15 @@ static ssize_t receive(int fd, struct msghdr *m, int flags, double timeout) {
 #if MSG_CMSG_CLOEXEC != 0
   (void)timeout;
   ssize_t r = recvmsg(fd, m, flags | MSG_CMSG_CLOEXEC);
-  /* Sockets of some families (AF_PACKET, AF_PHONET, some of AF_CAN) refuse the flag; no descriptors come by them. */
-  return r < 0 && (errno == EINVAL || errno == EOPNOTSUPP) ? recvmsg(fd, m, flags) : r;
+#if defined(__linux__)
+  /* Sockets of some families (AF_PACKET, AF_PHONET, some of AF_CAN) refuse the flag; no descriptors come by them. Of these
+   * three it is an error of the network that was told: it is told once. */
+  int family = family_that_refuses(fd, r);
+  int refuses = family != AF_UNSPEC && family != AF_INET && family != AF_INET6 && family != AF_UNIX;
+  return refuses ? recvmsg(fd, m, flags) : r;
+#else
+  return r;
+#endif
 #else
   size_t room = m->msg_controllen;
   int locks = room > 0 && timeout >= 0;
@@ -546,9 +577,10 @@ int32_t bs_recvmsg(int32_t fd, void *data, uint64_t length, int32_t max, const s
     m.msg_iovlen = 1;
   }
   ssize_t r;
+  int32_t mode = flags_for(flags, timeout);
   RETRY(fd, receivable(flags), timeout,
         (m.msg_name = io->name, m.msg_namelen = BS_NAME_MAX, m.msg_control = room ? control : NULL,
-         m.msg_controllen = room, m.msg_flags = 0, receive(fd, &m, flags, timeout)),
+         m.msg_controllen = room, m.msg_flags = 0, receive(fd, &m, mode, timeout)),
         r)
   set_name(io, (int)m.msg_namelen);
   /* Linux hands the flag back; who did not ask for it must not see it. */
@@ -628,6 +660,7 @@ int32_t bs_sendmsg(int32_t fd, const void *data, uint64_t length, const struct b
   m.msg_name = name_length ? (void *)name : NULL;
   m.msg_namelen = (socklen_t)name_length;
   ssize_t r;
+  flags = flags_for(flags, timeout);
   RETRY(fd, POLLOUT, timeout, send_message(fd, &m, flags), r)
   return (int32_t)r;
 }
@@ -660,6 +693,7 @@ static ssize_t send_file(int fd, int file, off_t offset, size_t count) {
 int32_t bs_sendfile(int32_t fd, int32_t file, double offset, int32_t count, double timeout) {
   if (count <= 0) return 0; /* to macOS and FreeBSD 0 is all of the file */
   ssize_t r;
+  be_ready_for(fd, timeout);
   RETRY(fd, POLLOUT, timeout, send_file(fd, file, (off_t)offset, (size_t)count), r)
   return (int32_t)r;
 }

@@ -8,8 +8,8 @@
  * Every platform's library has every function; what its system lacks fails with ENOSYS (Windows: WSAEOPNOTSUPP).
  *
  * Results   i32. Zero or positive: the call's own result. Negative: -errno, or BS_TIMED_OUT.
- * timeout   Seconds. Negative: the descriptor is blocking, the kernel waits. Zero: it is non-blocking, nothing waits.
- *           Positive: it is non-blocking, and the call is tried first, then waits for readiness until that long after
+ * timeout   Seconds. Negative: the descriptor is blocking, the kernel waits. Zero: nothing waits, whether or not the
+ *           descriptor is blocking. Positive: the call is tried first, then waits for readiness until that long after
  *           it began, by the monotonic clock. A signal or a spurious wake-up does not start the time anew.
  * length    A view and its byte length are read by the engine from the same object in the same call.
  * max       The most bytes of a view to use; never more than its length are.
