@@ -39,7 +39,7 @@ import {
   familyOf,
 } from "./families/index.ts";
 import type { InetAddress } from "./families/inet.ts";
-import { closeDescriptors, descriptorsIn, list } from "./message.ts";
+import { type AncillaryData, closeDescriptors, descriptorsIn, list, type ReceivedAncillaryData } from "./message.ts";
 import { getaddrinfo } from "./names.ts";
 import { io, ioWords, shim } from "./native.ts";
 import { defaultPair, emulatedPair } from "./pair.ts";
@@ -465,11 +465,17 @@ export function sendFds<Name extends FamilyName>(
   flags?: number,
   address?: AddressArgument<Name> | null,
 ): number {
-  if (isWindows) throw lacking("sendFds", notOnWindows);
   aSocket(sock);
-  const numbers = Int32Array.from(list(fds, "fds", "descriptors"), (fd, i) => descriptor(fd, `fds[${i}]`));
+  const control = controlOfFds(fds);
   const f = arguments.length < 4 ? 0 : bits(flags, "flags");
-  return sock.sendmsg(buffers, [[SOL_SOCKET, SCM_RIGHTS, numbers]], f, address);
+  return sock.sendmsg(buffers, [control], f, address);
+}
+
+/** The control message that `sendFds` sends. */
+export function controlOfFds(fds: unknown): AncillaryData {
+  if (isWindows) throw lacking("sendFds", notOnWindows);
+  const numbers = list(fds, "fds", "descriptors").map((fd, i) => descriptor(fd, `fds[${i}]`));
+  return [SOL_SOCKET, SCM_RIGHTS, Int32Array.from(numbers)];
 }
 
 /**
@@ -499,13 +505,27 @@ export function recvFds<Name extends FamilyName>(
   maxfds: number,
   flags?: number,
 ): [data: Buffer, fds: number[], flags: number, address: SenderOf<Name>] {
-  if (isWindows) throw lacking("recvFds", notOnWindows);
   aSocket(sock);
-  const room = integer(maxfds, "maxfds", 0, 0xffff) * Int32Array.BYTES_PER_ELEMENT;
+  const room = roomForFds(maxfds);
   const f = arguments.length < 4 ? 0 : bits(flags, "flags");
-  const [data, ancdata, received, address] = sock.recvmsg(bufsize, shim.bs_cmsg_len(room), f);
-  closeDescriptors(ancdata, SCM_PIDFD); // SO_PASSPIDFD's, which nobody asked this function for
-  return [data, descriptorsIn(ancdata, SCM_RIGHTS), received, address];
+  return fdsOf(sock.recvmsg(bufsize, room, f));
+}
+
+/** How much room for control messages `recvFds` wants. */
+export function roomForFds(maxfds: unknown): number {
+  if (isWindows) throw lacking("recvFds", notOnWindows);
+  return shim.bs_cmsg_len(integer(maxfds, "maxfds", 0, 0xffff) * Int32Array.BYTES_PER_ELEMENT);
+}
+
+/** What `recvFds` gives of a message that was received. */
+export function fdsOf<Sender>([data, ancdata, flags, address]: [
+  data: Buffer,
+  ancdata: ReceivedAncillaryData[],
+  flags: number,
+  address: Sender,
+]): [data: Buffer, fds: number[], flags: number, address: Sender] {
+  closeDescriptors(ancdata, SCM_PIDFD); // SO_PASSPIDFD's, which nobody asked for
+  return [data, descriptorsIn(ancdata, SCM_RIGHTS), flags, address];
 }
 
 const notOnWindows = "on every other platform (Socket.share and fromshare hand sockets over)";

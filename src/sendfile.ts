@@ -31,8 +31,8 @@ export function sendFile(sock: Socket, file: SendableFile, offset: number, count
 }
 
 /**
- * Sends a file. Each step sends a part; it is {@link WOULD_BLOCK} where a non-blocking socket takes nothing, and the number
- * of bytes that were sent in all where it is the last.
+ * Sends a file. Each step sends a part and is its number of bytes; it is {@link WOULD_BLOCK} where a non-blocking socket
+ * takes nothing, and the number of bytes that were sent in all where it is the last.
  */
 export function* sendingFile(
   sock: Socket,
@@ -40,7 +40,7 @@ export function* sendingFile(
   offset: number,
   count: number | null,
   timeout: number | null,
-): Generator<typeof WOULD_BLOCK | undefined, number, undefined> {
+): Generator<typeof WOULD_BLOCK | number, number, undefined> {
   const source = sourceOf(file);
   if (sock.fileno() < 0) throw systemError("sendfile", -EBADF);
   if (sock.type !== SOCK_STREAM) throw new RangeError("sendfile: only SOCK_STREAM sockets can send files");
@@ -105,7 +105,7 @@ function* sendFrom(
   offset: number,
   count: number | null,
   keepPosition: boolean,
-): Generator<typeof WOULD_BLOCK | undefined, number, undefined> {
+): Generator<typeof WOULD_BLOCK | number, number, undefined> {
   const regular = ofFile("fstat", () => fs().fstatSync(fd)).isFile();
   // Pipes and devices are read at their position.
   if (!regular && offset > 0) seek(fd, offset);
@@ -114,6 +114,7 @@ function* sendFrom(
   let sent = 0;
   try {
     while (count === null || sent < count) {
+      const before = sent;
       const left = count === null ? INT_MAX : Math.min(count - sent, INT_MAX);
       if (direct) {
         const n = shim.bs_sendfile(sock.fileno(), fd, offset + sent, left, sock.gettimeout() ?? -1);
@@ -139,7 +140,7 @@ function* sendFrom(
           sent += taken;
         }
       }
-      yield;
+      yield sent - before;
     }
   } finally {
     if (regular && keepPosition) shim.bs_seek(fd, offset + sent);

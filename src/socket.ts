@@ -1016,7 +1016,7 @@ export function aSocket(sock: unknown): void {
   try {
     Socket.prototype.fileno.call(sock as Socket); // knows its own, and is not taken in by a Proxy
   } catch {
-    throw wrongType("sock", "a Socket", sock);
+    throw wrongType("sock", "a Socket of berkeley-sockets", sock);
   }
 }
 

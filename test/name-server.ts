@@ -15,6 +15,8 @@ const SERVFAIL = 2;
 const NXDOMAIN = 3;
 const NOTIMP = 4;
 const REFUSED = 5;
+/** It does not answer. */
+const SILENT = -1;
 
 type Resource = readonly [type: number, data: string];
 
@@ -33,6 +35,7 @@ const zone: Record<string, readonly Resource[] | number> = {
   "refused.test": REFUSED,
   "servfail.test": SERVFAIL,
   "formerr.test": FORMERR,
+  "silent.test": SILENT,
   "notimp.test": NOTIMP,
   "1.0.0.10.in-addr.arpa": [[PTR, "one.test"]],
   "2.0.0.10.in-addr.arpa": [
@@ -57,7 +60,7 @@ function packed(type: number, data: string): Buffer {
   return packedName(data);
 }
 
-function answer(query: Buffer): Buffer {
+function answer(query: Buffer): Buffer | null {
   const labels: string[] = [];
   let at = 12;
   for (let length = query[at++] ?? 0; length > 0; length = query[at++] ?? 0) {
@@ -67,6 +70,7 @@ function answer(query: Buffer): Buffer {
   const type = query.readUInt16BE(at);
   const question = query.subarray(12, at + 4);
   const known = zone[labels.join(".").toLowerCase()] ?? NXDOMAIN;
+  if (known === SILENT) return null;
   const code = typeof known === "number" ? known : NOERROR;
 
   const answers: Buffer[] = [];
@@ -98,7 +102,8 @@ await Bun.udpSocket({
   port: 53,
   socket: {
     data(socket, query, port, address) {
-      socket.send(answer(Buffer.from(query)), port, address);
+      const found = answer(Buffer.from(query));
+      if (found !== null) socket.send(found, port, address);
     },
   },
 });

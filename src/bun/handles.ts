@@ -97,7 +97,7 @@ const stays = (what: string): string => `${what}, because the handle's descripto
  *
  * What was not received yet comes to the handlers, nothing twice. Lost are the socket's timeout and, of messages, the
  * ancillary data: Bun receives and drops it, descriptors included. Bun sets TCP_NODELAY. What was read ahead stays behind,
- * in a file of `makefile` and in `lines` of promises.
+ * in a file of `makefile`.
  *
  * Node's: `net.connect({ fd: sock.detach() })`, and `dgram.createSocket(…).bind({ fd: sock.detach() })`. Not `new
  * net.Socket({ fd })`: in Bun 1.4 that neither reads nor writes. A datagram socket of Bun:

@@ -1,18 +1,15 @@
 /**
  * Functions that make sockets whose calls wait by promises.
  */
-import type { BytesLike } from "../args.ts";
+import { bits, type BytesLike, wrongType } from "../args.ts";
 import { AF_UNSPEC, SOCK_STREAM } from "../constants.ts";
 import * as core from "../create.ts";
-import { OSError, quietly } from "../errors.ts";
+import { OSError } from "../errors.ts";
 import type { AddressArgument, FamilyConstant, FamilyName, SenderOf } from "../families/index.ts";
 import type { InetAddress } from "../families/inet.ts";
-import { list } from "../message.ts";
 import type { AddressInfoEntry } from "../names.ts";
-import { READABLE, WRITABLE } from "../native.ts";
-import { wrongType } from "../args.ts";
 import { getaddrinfo, type WaitOptions } from "./names.ts";
-import { coreOf, type ServerSocket, Socket, takeSignal, waitOn, wrap } from "./socket.ts";
+import { coreOf, type ServerSocket, Socket, takeSignal, wrap } from "./socket.ts";
 import { keeping, signalOf } from "./waits.ts";
 
 /** How long an attempt to connect is alone before the next begins: RFC 8305, section 5. In milliseconds. */
@@ -298,13 +295,11 @@ export async function sendFds<Name extends FamilyName>(
 export async function sendFds(...args: unknown[]): Promise<number> {
   const signal = takeSignal(args, 3);
   const sock = aSocket(args[0]);
-  args[0] = coreOf(sock);
-  args[1] = list(args[1], "buffers", "bytes");
-  args[2] = list(args[2], "fds", "descriptors");
-  if (Array.isArray(args[4])) args[4] = [...(args[4] as unknown[])];
-  return waitOn(sock, WRITABLE, "sendmsg", args[3], signal, () =>
-    quietly(core.sendFds as (...args: unknown[]) => number, undefined, args),
-  );
+  const control = core.controlOfFds(args[2]);
+  const flags = args.length < 4 ? 0 : bits(args[3], "flags");
+  return sock.sendmsg(args[1] as Iterable<BytesLike>, [control], flags, args[4] as AddressArgument<FamilyName>, {
+    signal,
+  });
 }
 
 /**
@@ -336,10 +331,9 @@ export async function recvFds<Name extends FamilyName>(
 export async function recvFds(...args: unknown[]): Promise<unknown> {
   const signal = takeSignal(args, 3);
   const sock = aSocket(args[0]);
-  args[0] = coreOf(sock);
-  return waitOn(sock, READABLE, "recvmsg", args[3], signal, () =>
-    quietly(core.recvFds as (...args: unknown[]) => unknown, undefined, args),
-  );
+  const room = core.roomForFds(args[2]);
+  const flags = args.length < 4 ? 0 : bits(args[3], "flags");
+  return core.fdsOf(await sock.recvmsg(args[1] as number, room, flags, { signal }));
 }
 
 /** Checks that an argument is a socket of this module. */

@@ -2,20 +2,27 @@
  * The resolver's calls without blocking: a thread of the shim asks for each, and the event loop goes on.
  */
 import { options } from "../args.ts";
+import { AI_NUMERICHOST } from "../constants.ts";
 import type { InetAddress } from "../families/inet.ts";
 import type { Inet6AddressLike } from "../families/inet6.ts";
 import { type AddressInfoEntry, type HostEntry, type LookupOptions, steps } from "../names.ts";
 import { shim } from "../native.ts";
-import { failure, listed, type Question, type Steps } from "../resolve.ts";
+import { failure, GETADDRINFO, listed, type Question, type Steps } from "../resolve.ts";
 import { keeping, pollerPointer, signalOf, whenReady } from "./waits.ts";
 
 /** How a wait can be ended before its time. */
 export interface WaitOptions {
-  /** Ends the wait: the promise is rejected with the signal's reason, and nothing was done. */
+  /**
+   * Ends the wait: the promise is rejected with the signal's reason, and nothing was done. (Of what goes on for long, such
+   * as `sendall` and `connect`, a part may have been; see there.)
+   */
   signal?: AbortSignal;
 }
 
-/** How many threads ask at the same time; more questions wait for them. One that was given up holds its thread still. */
+/**
+ * How many threads ask at the same time; more questions wait for them. One that was given up holds its thread still: the
+ * system's resolver cannot be stopped.
+ */
 const THREADS_MAX = 16;
 
 interface Asked {
@@ -25,12 +32,35 @@ interface Asked {
   givenUp: boolean;
 }
 
-const line: Asked[] = [];
+const line = new Set<Asked>();
 let threads = 0;
 
+/** The answer to what is a number already, for which nobody need be asked; `undefined` for all else. */
+function numeric({
+  kind,
+  name,
+  service = null,
+  family = 0,
+  type = 0,
+  proto = 0,
+  flags = 0,
+}: Question): Buffer | undefined {
+  if (kind !== GETADDRINFO || !(name === null || (typeof name === "string" && /^[\d.]+$|:/.test(name))))
+    return undefined;
+  if (service !== null && !/^\d+$/.test(service)) return undefined;
+  const all = flags | AI_NUMERICHOST;
+  const answer = listed((o) => shim.bs_getaddrinfo(name, service, family, type, proto, all, o, o, failure));
+  return typeof answer === "number" ? undefined : answer;
+}
+
 function ask(asked: Asked): void {
+  const answer = numeric(asked.question);
+  if (answer !== undefined) {
+    asked.answered(answer);
+    return;
+  }
   if (threads === THREADS_MAX) {
-    line.push(asked);
+    line.add(asked);
     return;
   }
   const { kind, name, service = null, family = 0, type = 0, proto = 0, flags = 0 } = asked.question;
@@ -56,22 +86,24 @@ function ask(asked: Asked): void {
 const noName = new Uint8Array(0);
 
 function next(): void {
-  while (threads < THREADS_MAX && line.length > 0) {
-    const asked = line.shift()!;
-    if (!asked.givenUp) ask(asked);
+  for (const asked of line) {
+    if (threads === THREADS_MAX) return;
+    line.delete(asked);
+    ask(asked);
   }
 }
 
-/** Goes through the steps as the answers come. */
-export function follow<Result>(steps: Steps<Result>, signal?: AbortSignal): Promise<Result> {
+/** Goes through the steps as the answers come. `keeps`: whether that keeps the process alive. */
+export function follow<Result>(steps: Steps<Result>, signal?: AbortSignal, keeps = true): Promise<Result> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     let current: Asked | undefined;
     const end = (): void => {
       if (current === undefined) return;
       current.givenUp = true;
+      line.delete(current);
       signal?.removeEventListener("abort", abort);
-      keeping.release();
+      if (keeps) keeping.release();
     };
     const abort = (): void => {
       end();
@@ -87,7 +119,7 @@ export function follow<Result>(steps: Steps<Result>, signal?: AbortSignal): Prom
           return;
         }
         if (current === undefined) {
-          keeping.keep();
+          if (keeps) keeping.keep();
           signal?.addEventListener("abort", abort);
         }
         current = { question: step.value, answered: go, givenUp: false };

@@ -39,6 +39,7 @@ import {
   SO_ACCEPTCONN,
   SO_ERROR,
   SO_RCVLOWAT,
+  SOCK_SEQPACKET,
   SOCK_STREAM,
   SOL_SOCKET,
   TCP_ULP,
@@ -59,7 +60,7 @@ import { hostName, lookUp } from "../resolve.ts";
 import { sendingFile, type SendableFile } from "../sendfile.ts";
 import { adopt, type KeepaliveValues, Socket as CoreSocket } from "../socket.ts";
 import { follow, type WaitOptions } from "./names.ts";
-import { AGAIN, type Attempt, signalOf, spent, Waits, type Wanted } from "./waits.ts";
+import { AGAIN, type Attempt, moved, signalOf, spent, Waits, type Wanted } from "./waits.ts";
 
 /** What iterations of received data take by name. */
 export interface ReceiveOptions extends WaitOptions {
@@ -90,8 +91,10 @@ class Taken {
 type AnySocket = Socket<FamilyName, unknown>;
 type AnyMethod = (...args: unknown[]) => unknown;
 
-/** How many pieces of a large amount of data are sent before others have their turn. */
+/** How many pieces of a file or of a line are taken before others have their turn. */
 const PIECES = 16;
+/** The most bytes that are sent at once: so much is copied in a tenth of a millisecond. */
+const PIECE = 1 << 19;
 
 const SIZE = 65536;
 const LIMIT = 1 << 20;
@@ -100,16 +103,6 @@ const SHORT = 4096;
 
 /** The root's socket that a socket is made of. */
 export let coreOf: (sock: AnySocket) => CoreSocket;
-
-/** Does something on a socket, and waits for it where it would block and its flags do not forbid that. */
-export let waitOn: <Result>(
-  sock: Socket,
-  wanted: Wanted,
-  syscall: string,
-  flags: unknown,
-  signal: AbortSignal | undefined,
-  attempt: () => Result | typeof WOULD_BLOCK,
-) => Promise<Result>;
 
 /**
  * A socket whose calls wait by promises, on Bun's event loop.
@@ -148,6 +141,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   #unread: Buffer | null = null;
   /** Whether what is received are TCP's bytes, told from the first on: no messages or records. `undefined`: not known yet. */
   #isBytes: boolean | undefined;
+  /** Whether nothing is received any more: `shutdown` was told so here. */
+  #isShut = false;
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<BytesLike> | undefined;
 
@@ -178,10 +173,6 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   static {
     coreOf = (sock) => sock.#core;
-    waitOn = (sock, wanted, syscall, flags, signal, attempt) => {
-      const timeout = sock.#timeoutWith(flags);
-      return sock.#waits.run(wanted, { attempt, self: null, args: [], syscall, timeout, signal });
-    };
   }
 
   /** @internal */
@@ -240,9 +231,9 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   async #connect(args: unknown[], failed: (error: number, address: unknown) => number): Promise<number> {
     const signal = takeSignal(args, 1);
     let given = snapshot(args[0]);
-    if (isNamed(this.#core, given)) given = await this.#resolved(given, signal);
+    let timeout = this.#timeout;
+    if (isNamed(this.#core, given)) [given, timeout] = await this.#resolved(given, "connect", timeout, signal);
     const core = this.#core;
-    const timeout = this.#timeout;
     let begun = false;
     return this.#waits.run(WRITABLE, {
       syscall: "connect",
@@ -269,14 +260,15 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
           this.#connecting = begun;
           return timeout === 0 ? failed(error, given) : WOULD_BLOCK;
         }
-        const error = core.getsockopt(SOL_SOCKET, SO_ERROR);
-        if (error !== 0) {
-          this.#connecting = false;
-          return failed(error, given);
+        let error = core.getsockopt(SOL_SOCKET, SO_ERROR);
+        if (error === 0 && !isConnected(core)) {
+          // It goes on, or another call was told how it ended: asked again, the system says which.
+          error = core.connectEx(given as never);
+          if (error === EALREADY || error === EINPROGRESS || error === EAGAIN) return WOULD_BLOCK;
+          if (error === EISCONN) error = 0;
         }
-        if (!isConnected(core)) return WOULD_BLOCK;
         this.#connecting = false;
-        return 0;
+        return error === 0 ? 0 : failed(error, given);
       },
     });
   }
@@ -461,7 +453,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   sendall(data: BytesLike, flags: number, options?: WaitOptions): Promise<void>;
   sendall(...args: unknown[]): Promise<void> {
     try {
-      args[0] = bytes(args[0], "data");
+      const data = bytes(args[0], "data");
+      args[0] = data instanceof DataView ? bytesOf(data) : data; // one that is detached tells its length no more
     } catch (error) {
       return Promise.reject(error);
     }
@@ -480,6 +473,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   sendto(...args: unknown[]): Promise<number> {
     try {
       const signal = takeSignal(args, 2);
+      // Options that are left out by `undefined`: an address is none.
+      if (args.length > 2 && args.at(-1) === undefined && typeof args.at(-2) !== "number") args.pop();
       if (typeof args[0] === "string") args[0] = Buffer.from(args[0]);
       const at = args.length - 1;
       if (at > 0) {
@@ -492,14 +487,17 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     }
   }
 
-  #sendtoNumber(args: unknown[], signal: AbortSignal | undefined): Promise<number> {
+  #sendtoNumber(args: unknown[], signal: AbortSignal | undefined, timeout?: number | null): Promise<number> {
     const at = args.length - 1;
-    return this.#waitBy(WRITABLE, "sendto", args, signal, at > 1 ? 1 : -1, Socket.#sendto, args[at]) as Promise<number>;
+    const flags = at > 1 ? 1 : -1;
+    const address = args[at];
+    return this.#waitBy(WRITABLE, "sendto", args, signal, flags, Socket.#sendto, address, timeout) as Promise<number>;
   }
 
   async #sendtoNamed(args: unknown[], signal: AbortSignal | undefined): Promise<number> {
-    args.push(await this.#resolved(args.pop(), signal));
-    return this.#sendtoNumber(args, signal);
+    const [address, timeout] = await this.#resolved(args.pop(), "sendto", this.#timeout, signal);
+    args.push(address);
+    return this.#sendtoNumber(args, signal, timeout);
   }
 
   /**
@@ -535,11 +533,15 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     // An iterable gives its members once, and an attempt may not be the last.
     args[0] = list(args[0], "buffers", "bytes");
     if (args[1] !== undefined) args[1] = readControl(args[1]);
+    let timeout: number | null | undefined;
     if (args.length > 3 && args[3] !== undefined && args[3] !== null) {
       args[3] = snapshot(args[3]);
-      if (isNamed(this.#core, args[3])) args[3] = await this.#resolved(args[3], signal);
+      if (isNamed(this.#core, args[3])) {
+        [args[3], timeout] = await this.#resolved(args[3], "sendmsg", this.#timeout, signal);
+      }
     }
-    return this.#waitBy(WRITABLE, "sendmsg", args, signal, 2, Socket.#sendmsg, args[3] ?? undefined) as Promise<number>;
+    const address = args[3] ?? undefined;
+    return this.#waitBy(WRITABLE, "sendmsg", args, signal, 2, Socket.#sendmsg, address, timeout) as Promise<number>;
   }
 
   /**
@@ -554,11 +556,13 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   async sendmsgAfalg(...args: unknown[]): Promise<number> {
     const signal = args.length > 2 ? takeSignal(args, 2) : undefined;
     args[0] = list(args[0], "buffers", "bytes");
+    if (typeof args[1] === "object") args[1] = { ...args[1] }; // attempts run none of the caller's code
     return this.#waitBy(WRITABLE, "sendmsgAfalg", args, signal, -1, Socket.#sendmsgAfalg) as Promise<number>;
   }
 
   /**
-   * Sends a file's bytes on a stream; see sendfile(2). The file is read on this thread.
+   * Sends a file's bytes on a stream; see sendfile(2). The file is read on this thread. After an abort a file that is not
+   * regular, such as a pipe, has lost what was read of it and not sent.
    *
    * @param file - A path, a `Bun.file` of one, a `FileHandle` of `node:fs/promises`, or a descriptor.
    * @param offset - The file's first byte to send.
@@ -591,6 +595,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
           const step = steps.next();
           if (step.done) return step.value;
           if (step.value === WOULD_BLOCK) return i > 0 ? AGAIN : WOULD_BLOCK;
+          if (!moved(step.value)) break;
         }
         return AGAIN;
       },
@@ -618,7 +623,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     const args = [size];
     const take = (): Taking<Buffer> => {
       const data = Socket.#recv(this, args) as Buffer | typeof WOULD_BLOCK;
-      return data !== WOULD_BLOCK && data.length === 0 && this.type === SOCK_STREAM ? END : data;
+      return data !== WOULD_BLOCK && data.length === 0 && hasEnd(this.type) ? END : data;
     };
     return this.#items("recv", signal, () => ({ take, isPlain: this.#isPlain(Socket.#recv, args) }));
   }
@@ -706,6 +711,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     };
     const failed = (step: Step<T>, reason: unknown): Item => {
       step.failed?.();
+      if (isOver) return end();
       if (this.#waits.isClosed && reason instanceof OSError && closedHere.has(reason.errno)) return end();
       throw reason;
     };
@@ -718,7 +724,11 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     };
     const items: AsyncIterableIterator<T> = {
       next,
-      return: () => Promise.resolve(end()),
+      return: () => {
+        const over = end();
+        this.#waits.end(attempt, undefined); // steps that were begun and not waited for
+        return Promise.resolve(over);
+      },
       [Symbol.asyncIterator]: () => items,
     };
     return items;
@@ -728,7 +738,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   /**
    * What is received, as a stream of bytes (with BYOB readers). It receives as it is read, and ends where the connection
-   * does; empty datagrams are passed over. Cancelled, it leaves the socket open.
+   * does; empty datagrams are passed over. Cancelled, it leaves the socket open, and the next one is a new stream.
    *
    * @example
    * ```ts
@@ -743,8 +753,9 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   get readable(): ReadableStream<Uint8Array> {
     if (this.#readable !== undefined) return this.#readable;
     const cancelled = new AbortController();
-    // An empty datagram has a sender, the end of what can be received has none.
-    const isDatagram = (sender: unknown): boolean => this.type !== SOCK_STREAM && sender !== null;
+    // An empty datagram has a sender, after SHUT_RD there is none. One of AF_UNIX may have none either.
+    const isDatagram = (sender: unknown): boolean =>
+      !hasEnd(this.type) && (sender !== null || (this.family === AF_UNIX && !this.#isShut));
     const source = {
       type: "bytes" as const,
       pull: async (controller: ReadableByteStreamController) => {
@@ -769,12 +780,18 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
           if (received === WOULD_BLOCK) return received;
           const [data, address] = received;
           if (data.length === 0 && isDatagram(address)) return AGAIN;
-          if (data.length === 0) controller.close();
-          else controller.enqueue(data as Uint8Array<ArrayBuffer>);
+          if (data.length > 0) controller.enqueue(data as Uint8Array<ArrayBuffer>);
+          else {
+            controller.close();
+            controller.byobRequest?.respond(0); // of a reader that came meanwhile
+          }
           return data;
         });
       },
-      cancel: () => cancelled.abort(),
+      cancel: () => {
+        this.#readable = undefined;
+        cancelled.abort();
+      },
     };
     return (this.#readable = new ReadableStream(source, { highWaterMark: 0 }) as ReadableStream<Uint8Array>);
   }
@@ -796,7 +813,16 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   get writable(): WritableStream<BytesLike> {
     return (this.#writable ??= new WritableStream<BytesLike>({
       write: (chunk, controller) => this.sendall(chunk, { signal: Reflect.get(controller, "signal") as AbortSignal }),
-      close: () => this.shutdown(SHUT_WR),
+      // Behind what others send.
+      close: () =>
+        this.#waits.run(WRITABLE, {
+          attempt: () => this.shutdown(SHUT_WR),
+          self: null,
+          args: [],
+          syscall: "shutdown",
+          timeout: null,
+          signal: undefined,
+        }),
     }));
   }
 
@@ -829,11 +855,14 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   /**
    * Gives the descriptor up: the socket is closed, the descriptor stays open, becomes blocking, and is the caller's. What
-   * waits is rejected with ECANCELED. `new Socket({ fileno: sock.detach() })` of the root moves it there.
+   * waits is rejected with ECANCELED. `new Socket({ fileno: sock.detach() })` of the root moves it there. Whether it is
+   * blocking is the same for all descriptors of the socket, those of `dup` and other processes too.
    *
    * @returns The descriptor; -1 where the socket was closed.
+   * @throws Error where `lines` left something that it had received: it would be lost. Receive it first.
    */
   detach(): number {
+    if (this.#unread !== null) throw behindLines("detach", this.#unread.length);
     this.#waits.close();
     try {
       if (this.#core.fileno() >= 0) this.#core.setblocking(true);
@@ -949,6 +978,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    */
   shutdown(how: number): void {
     this.#core.shutdown(how);
+    if (how !== SHUT_WR) this.#isShut = true;
   }
 
   /** What waits on the socket keeps the process alive again; see {@link unref}. */
@@ -990,11 +1020,6 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     return this.#waitBy(wanted, name, args, signal, flags, attempt);
   }
 
-  /** How long a call with such flags may wait. */
-  #timeoutWith(flags: unknown): number | null {
-    return typeof flags === "number" && flags & (MSG_DONTWAIT ?? 0) ? 0 : this.#timeout;
-  }
-
   #waitBy(
     wanted: Wanted,
     name: string,
@@ -1003,9 +1028,10 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     flags: number,
     attempt: Attempt<AnySocket, unknown>,
     address?: unknown,
+    timeLeft = this.#timeout,
   ): Promise<unknown> {
     const given = flags >= 0 ? args[flags] : undefined;
-    const timeout = this.#timeoutWith(given);
+    const timeout = timeoutWith(given, timeLeft);
     if (typeof given === "number") wanted = wantedBy(given, wanted);
     if (this.#waits.hasWaiting(wanted)) {
       // It will not be tried soon; whether its arguments are right shows at once, on a socket that is closed.
@@ -1045,7 +1071,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   ): Promise<number> {
     const signal = takeSignal(args, 1);
     const flags = args.length < 2 ? 0 : bits(args[1], "flags");
-    const timeout = this.#timeoutWith(flags);
+    const timeout = timeoutWith(flags, this.#timeout);
     const batch = hold(args[0]);
     try {
       const given = [batch, flags, timeout, 0];
@@ -1061,7 +1087,9 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   static #recv(sock: AnySocket, args: unknown[]): unknown {
     if (sock.#hasUnread(args, 1)) return sock.#takeUnread(args[0], args[1]);
     const data = quietly(sock.#core.recv as AnyMethod, sock.#core, args) as Buffer | typeof WOULD_BLOCK;
-    if (args.length === 1 && data !== WOULD_BLOCK) sock.#received(data.length, args[0] as number);
+    if (data === WOULD_BLOCK) return WOULD_BLOCK;
+    moved(data.length);
+    if (args.length === 1) sock.#received(data.length, args[0] as number);
     return data;
   }
 
@@ -1073,7 +1101,9 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   static #recvInto(sock: AnySocket, args: unknown[]): unknown {
     if (sock.#hasUnread(args, 2)) return sock.#takeUnreadInto([args[0]], args[1], args[2]);
     const n = quietly(sock.#core.recvInto as AnyMethod, sock.#core, args) as number | typeof WOULD_BLOCK;
-    if (args.length === 1 && n !== WOULD_BLOCK) sock.#received(n, byteLengthOf(args[0] as NodeJS.ArrayBufferView));
+    if (n === WOULD_BLOCK) return WOULD_BLOCK;
+    moved(n);
+    if (args.length === 1) sock.#received(n, byteLengthOf(args[0] as NodeJS.ArrayBufferView));
     return n;
   }
 
@@ -1093,18 +1123,25 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   }
 
   static #send(sock: AnySocket, args: unknown[]): unknown {
-    return quietly(sock.#core.send as AnyMethod, sock.#core, args);
+    const sent = quietly(sock.#core.send as AnyMethod, sock.#core, args) as number | typeof WOULD_BLOCK;
+    if (sent !== WOULD_BLOCK) moved(sent);
+    return sent;
   }
 
   static #sendall(sock: AnySocket, args: unknown[]): unknown {
-    for (let i = 0; i < PIECES; i++) {
+    for (let i = 0; ; i++) {
       const data = args[0] as NodeJS.ArrayBufferView;
-      const sent = Socket.#send(sock, args) as number | typeof WOULD_BLOCK;
+      const length = byteLengthOf(data);
+      if (length > PIECE && sock.type === SOCK_STREAM) args[0] = bytesOf(data).subarray(0, PIECE);
+      const sent = quietly(sock.#core.send as AnyMethod, sock.#core, args) as number | typeof WOULD_BLOCK;
+      if (sent !== WOULD_BLOCK && sent >= length) {
+        moved(sent);
+        return undefined;
+      }
+      args[0] = sent === WOULD_BLOCK || sent === 0 ? data : bytesOf(data).subarray(sent);
       if (sent === WOULD_BLOCK) return i > 0 ? AGAIN : WOULD_BLOCK;
-      if (sent >= byteLengthOf(data)) return undefined;
-      args[0] = bytesOf(data).subarray(sent);
+      if (!moved(sent)) return AGAIN;
     }
-    return AGAIN;
   }
 
   static #sendto(sock: AnySocket, args: unknown[]): unknown {
@@ -1121,6 +1158,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   static #recvBatch(sock: AnySocket, args: unknown[]): unknown {
     const [batch, flags] = args as [Batch, number];
+    if (sock.#unread !== null) throw behindLines("recvBatch", sock.#unread.length);
     const begun = performance.now();
     const n = quietly(batch[RECEIVE], batch, [sock.#core, flags, 0]);
     spent(begun);
@@ -1138,15 +1176,32 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     return waits && (sent === 0 || timeout !== 0) ? WOULD_BLOCK : sent;
   }
 
-  /** An address whose host is a name, by number: resolved as the root does, but without blocking. */
-  async #resolved(address: unknown, signal: AbortSignal | undefined): Promise<unknown[]> {
+  /**
+   * An address whose host is a name, by number: resolved as the root does, but without blocking. And what is left of the
+   * time for the call.
+   */
+  async #resolved(
+    address: unknown,
+    syscall: string,
+    timeout: number | null,
+    signal: AbortSignal | undefined,
+  ): Promise<[address: unknown[], timeout: number | null]> {
     const [host, ...rest] = address as [string, ...unknown[]];
     const { family, proto } = this.#core;
-    const found = await follow(lookUp(hostName(host, "address[0]"), null, family, 0, 0, 0, host), signal);
+    const steps = lookUp(hostName(host, "address[0]"), null, family, 0, 0, 0, host);
+    const began = performance.now();
+    // As in the root, a socket that does not wait waits for the name all the same.
+    const found = await this.#waits.ask(
+      { syscall, address, timeout: timeout === 0 ? null : timeout, signal },
+      (ended) => follow(steps, ended, false),
+    );
+    const left = timeout ? Math.max(timeout - (performance.now() - began) / 1000, Number.MIN_VALUE) : timeout;
     const first = decodePacked(found[0]!.name, proto) as [string, number, number, number];
     // A scope that came with the name, as in fe80::1%eth0.
-    if (family === AF_INET6 && rest.length < 3 && first[3] !== 0) return [first[0], rest[0], rest[1] ?? 0, first[3]];
-    return [first[0], ...rest];
+    if (family === AF_INET6 && rest.length < 3 && first[3] !== 0) {
+      return [[first[0], rest[0], rest[1] ?? 0, first[3]], left];
+    }
+    return [[first[0], ...rest], left];
   }
 
   /** `n` bytes were received, of as many as `most`. */
@@ -1262,6 +1317,20 @@ function isNamed(core: CoreSocket, address: unknown): boolean {
   const host: unknown = Array.isArray(address) ? address[0] : undefined;
   if (typeof host !== "string" || host === "" || host === "<broadcast>") return false;
   return core.family === AF_INET ? !/^[\d.]+$/.test(host) : !host.includes(":");
+}
+
+/** How long a call with such flags may wait, of the time that it has. */
+function timeoutWith(flags: unknown, timeout: number | null): number | null {
+  return typeof flags === "number" && flags & (MSG_DONTWAIT ?? 0) ? 0 : timeout;
+}
+
+/** Whether to receive nothing is the end of what comes by a socket of that type, and no empty message. */
+function hasEnd(type: number): boolean {
+  return type === SOCK_STREAM || type === SOCK_SEQPACKET;
+}
+
+function behindLines(call: string, length: number): Error {
+  return new Error(`${call}: \`lines\` left ${length} bytes that were received before: receive them first`);
 }
 
 function isConnected(core: CoreSocket): boolean {

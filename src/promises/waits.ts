@@ -21,7 +21,9 @@ const TURN = 64;
 const DELAY_MAX = 2 ** 31 - 1;
 
 /** What an operation waits for. Those of one socket that wait for the same take turns, first come, first served. */
-export type Wanted = typeof READABLE | typeof WRITABLE | typeof URGENT | typeof FAILED;
+export type Wanted = typeof READABLE | typeof WRITABLE | typeof URGENT | typeof FAILED | typeof NOTHING;
+/** Nothing of the poller. */
+const NOTHING = 0;
 /** What the poller goes on to wait for when it has told of it: it tells of each change. Windows knows no changes. */
 const KEPT = process.platform === "win32" ? 0 : READABLE;
 /** The same where it told of a failure and of nothing else: asked again, epoll would tell of the same failure at once. */
@@ -85,6 +87,15 @@ let attempts = TURN;
 /** How many milliseconds of the system's work are as much as all attempts of a turn. */
 const TURN_TIME = 1;
 
+/** How many bytes are as much work as an attempt: a power of two. */
+const ATTEMPT_BITS = 14;
+
+/** An attempt received or sent so many bytes: the turn has so much less left. Whether it has anything. */
+export function moved(bytes: number): boolean {
+  attempts -= bytes >>> ATTEMPT_BITS;
+  return attempts > 0;
+}
+
 /** An attempt did the work of many calls, since a time of `performance.now()`: the turn has so much less left. */
 export function spent(since: number): void {
   const many = Math.floor(((performance.now() - since) / TURN_TIME) * TURN);
@@ -147,10 +158,10 @@ function turn(): void {
   turning = false;
   attempts = TURN;
   const { pointer, ready } = started();
-  const now = postponed.splice(0);
+  // Those that were postponed have waited longer than those that are ready now.
+  for (const [waits, events] of postponed.splice(0)) waits.resume(events);
   const count = shim.bs_poller_take(pointer);
   for (let i = 0; i < count; i++) waiting.get(ready[2 * i]!)?.ready(ready[2 * i + 1]!);
-  for (const [waits, events] of now) waits.resume(events);
   const time = performance.now();
   const lasted = time - active;
   if (count > 0) {
@@ -374,15 +385,54 @@ export class Waits implements Waiting {
     }
     let line = this.#line(events);
     if (line === undefined) this.#lines.push((line = new Line(events)));
-    const operation = new Operation(this, line, wait as AnyWait);
+    const operation = this.#append(line, wait as AnyWait);
+    if (postponed) this.#postpone(line);
+    else this.#arm();
+    return operation.promise as Promise<Result>;
+  }
+
+  #append(line: Line, wait: AnyWait): Operation {
+    const operation = new Operation(this, line, wait);
     operation.previous = line.last;
     if (line.last === null) line.first = operation;
     else line.last.next = operation;
     line.last = operation;
     if (++this.#count === 1 && this.#isRef) keep();
     expect();
-    if (postponed) this.#postpone(line);
-    else this.#arm();
+    return operation;
+  }
+
+  /**
+   * Waits for an answer as an operation does: until its time is up, its signal says so, or the socket is closed. The
+   * question is given up then.
+   */
+  ask<Result>(
+    { syscall, address, timeout, signal }: Pick<AnyWait, "syscall" | "address" | "timeout" | "signal">,
+    question: (signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#fd < 0) return Promise.reject(systemError(syscall, -EBADF));
+    const line = new Line(NOTHING); // of its own: answers come in any order
+    const givenUp = new AbortController();
+    let answer: Result | typeof WOULD_BLOCK = WOULD_BLOCK;
+    const failed = (_: unknown, reason: unknown): never => {
+      givenUp.abort();
+      throw reason;
+    };
+    const attempt = (): unknown => answer;
+    const operation = this.#append(line, { attempt, self: null, args: [], syscall, address, timeout, signal, failed });
+    this.#lines.push(line);
+    question(givenUp.signal)
+      .then(
+        (found) => {
+          answer = found;
+          if (line.first !== null) operation.attempt();
+        },
+        (error: unknown) => {
+          if (line.first !== null) operation.fail(error);
+        },
+      )
+      .finally(() => this.#lines.splice(this.#lines.indexOf(line), 1));
     return operation.promise as Promise<Result>;
   }
 
@@ -460,6 +510,17 @@ export class Waits implements Waiting {
    */
   ranDry(isDry: boolean): void {
     this.#isDry = isDry && !this.#hasMore && (this.#armed & READABLE) !== 0;
+  }
+
+  /** Ends those that wait by an attempt of the caller's own. */
+  end(attempt: unknown, reason: unknown): void {
+    for (const line of this.#lines) {
+      for (let one = line.first; one !== null;) {
+        const { next } = one;
+        if (one.wait.attempt === attempt) one.fail(reason);
+        one = next;
+      }
+    }
   }
 
   /** There may be something for those that wait, of which the poller does not know: they are tried in their turn. */

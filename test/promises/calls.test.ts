@@ -47,6 +47,60 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
+describe("a descriptor's mode is that of all who have the socket", () => {
+  test("one who makes it blocking makes nobody wait", async () => {
+    const own = new Sockets();
+    await using _ = { [Symbol.asyncDispose]: async () => own[Symbol.dispose]() };
+    const [a, b] = await tcp();
+    const copy = a.dup();
+    own.add(new root.Socket({ fileno: a.detach() })); // it blocks now
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 5);
+    const data = copy.recv(10);
+    await Bun.sleep(50);
+    expect(ticks).toBeGreaterThan(2);
+    await b.sendall("came");
+    expect(String(await data)).toBe("came");
+
+    using server = createServer(["127.0.0.1", 0]);
+    const other = own.add(root.fromfd(server.fileno(), AF_INET, server.type));
+    other.setblocking(true);
+    const accepted = server.accept();
+    ticks = 0;
+    await Bun.sleep(50);
+    expect(ticks).toBeGreaterThan(2);
+    using client = await net.createConnection(server.getsockname());
+    const [conn] = await accepted;
+    clearInterval(timer);
+    for (const sock of [conn, copy, b, client]) sock.close();
+  });
+});
+
+test("options that are left out by undefined are none", async () => {
+  using a = udp();
+  const to = a.getsockname();
+  await a.sendto("one", to, undefined);
+  await a.sendto("two", 0, to, undefined);
+  expect(await a.recvInto(new Uint8Array(10), undefined)).toBe(3);
+  expect(String((await a.recvmsg(10, undefined))[0])).toBe("two");
+  expect(await rejection(a.sendto("x", undefined as never))).toBe("TypeError");
+  expect(await rejection(a.recv(1, undefined as never))).toBe("TypeError"); // it may be a flag that this platform lacks
+});
+
+test("another call that is told why a connection failed leaves connect its end", async () => {
+  using silent = new Socket(AF_INET); // bound, not listening
+  silent.bind(["127.0.0.1", 0]);
+  for (const other of ["recv", "getsockopt"] as const) {
+    using sock = new Socket(AF_INET);
+    const connecting = sock.connect(silent.getsockname());
+    const ended = rejected(connecting);
+    if (other === "recv") expect(await rejected(sock.recv(10))).toBe("ECONNREFUSED");
+    else expect(sock.getsockopt(SOL_SOCKET, net.SO_ERROR)).toBe(net.ECONNREFUSED);
+    expect(await ended).toMatch(/^ECONN(ABORTED|REFUSED)$/);
+    expect(await rejected(sock.connect(silent.getsockname()))).toBe("ECONNREFUSED");
+  }
+});
+
 /** Each receive, on a socket with a datagram "hello" from `from`: what it gives. */
 const receives: Record<string, (sock: Socket<"AF_INET">) => Promise<unknown>> = {
   recv: async (sock) => String(await sock.recv(100)),

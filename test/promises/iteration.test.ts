@@ -2,18 +2,93 @@
 import { describe, expect, test } from "bun:test";
 import {
   AF_INET,
+  AF_UNIX,
   createConnection,
   createServer,
   MSG_ERRQUEUE,
   MSG_OOB,
   MSG_PEEK,
+  recvFds,
   SHUT_WR,
   SOCK_DGRAM,
+  SOCK_SEQPACKET,
   Socket,
+  socketpair,
 } from "../../src/promises.ts";
+import { MessageBatch } from "../../src/packets.ts";
+import { hasUnix, needs, passesDescriptors, works } from "../help.ts";
 import { rejected, rejection, take, tcp, turn } from "./help.ts";
 
 describe("for await", () => {
+  test("what was begun and is left is not begun any more", async () => {
+    const [a, b] = await tcp();
+    for (const items of [b.chunks(), b.lines(), b[Symbol.asyncIterator]()]) {
+      const next = items.next();
+      expect(await items.return!()).toEqual({ done: true, value: undefined });
+      expect(await next).toEqual({ done: true, value: undefined } as never);
+    }
+    await a.sendall("for others");
+    expect(String(await b.recv(100))).toBe("for others");
+    const line = b.lines().next();
+    await a.sendall("half of ");
+    await turn();
+    const lines = b.lines();
+    const waits = lines.next();
+    await lines.return!();
+    expect((await waits).done).toBe(true);
+    await a.sendall("a line\n");
+    expect((await line).value).toBe("half of a line");
+    a.close();
+    b.close();
+  });
+
+  const pairs = (type: number): boolean =>
+    works(() => {
+      const [a, b] = socketpair(AF_UNIX, type);
+      b.close();
+      return a;
+    });
+  needs("SOCK_SEQPACKET of AF_UNIX", hasUnix && pairs(SOCK_SEQPACKET))(
+    "records end where the connection does",
+    async () => {
+      const [a, b] = socketpair(AF_UNIX, SOCK_SEQPACKET);
+      for (const text of ["one", "two"]) await a.send(text);
+      a.close();
+      const got: string[] = [];
+      for await (const chunk of b) got.push(String(chunk));
+      expect(got).toEqual(["one", "two"]);
+      expect(await new Response(b.readable).text()).toBe("");
+      b.close();
+    },
+  );
+
+  needs("SOCK_DGRAM of AF_UNIX", hasUnix && pairs(SOCK_DGRAM))("empty datagrams of nobody are no end", async () => {
+    const [a, b] = socketpair(AF_UNIX, SOCK_DGRAM);
+    for (const text of ["one", "", "two"]) await a.send(text);
+    const reader = b.readable.getReader();
+    const got = [await reader.read(), await reader.read()].map(({ value }) => Buffer.from(value!).toString());
+    expect(got).toEqual(["one", "two"]);
+    a.close();
+    b.close();
+  });
+
+  needs("descriptors that are passed", passesDescriptors)(
+    "what lines left comes first, by whichever call",
+    async () => {
+      const [a, b] = socketpair();
+      await a.sendall("line\nleft");
+      expect((await b.lines().next()).value).toBe("line");
+      await a.sendall(", and later");
+      expect(() => b.detach()).toThrow("detach: `lines` left 4 bytes");
+      const batch = new MessageBatch(b, { capacity: 1 });
+      await expect(b.recvBatch(batch)).rejects.toThrow("recvBatch: `lines` left 4 bytes");
+      expect(String((await recvFds(b, 100, 1))[0])).toBe("left");
+      expect(String((await recvFds(b, 100, 1))[0])).toBe(", and later");
+      a.close();
+      b.close();
+    },
+  );
+
   test("connections of a server, until it is closed", async () => {
     const server = createServer(["127.0.0.1", 0]);
     const clients = await Promise.all([1, 2, 3].map(() => createConnection(server.getsockname())));
@@ -281,6 +356,42 @@ describe("Web streams", () => {
     expect((await read).done).toBe(true);
     await a.sendall("kept");
     expect(String(await b.recv(10))).toBe("kept");
+    a.close();
+    b.close();
+  });
+
+  test("after one that was cancelled there is a new one", async () => {
+    const [a, b] = await tcp();
+    await b.readable.cancel();
+    await a.sendall("again");
+    a.close();
+    expect(await new Response(b.readable).text()).toBe("again");
+    b.close();
+  });
+
+  test("a BYOB reader that comes while another one waits sees the end", async () => {
+    const [a, b] = await tcp();
+    const { readable } = b;
+    const first = readable.getReader();
+    const read = first.read().catch((error: Error) => error.name);
+    await turn();
+    first.releaseLock();
+    expect(await read).toBe("TypeError");
+    const second = readable.getReader({ mode: "byob" }).read(new Uint8Array(10));
+    await turn();
+    a.close();
+    expect((await second).done).toBe(true);
+    b.close();
+  });
+
+  test("closed, it ends the connection behind what others send", async () => {
+    const [a, b] = await tcp();
+    const sent = a.sendall(new Uint8Array(10_000_000));
+    const closed = a.writable.close();
+    let received = 0;
+    for await (const chunk of b) received += chunk.length;
+    expect(received).toBe(10_000_000);
+    await Promise.all([sent, closed]);
     a.close();
     b.close();
   });

@@ -76,6 +76,45 @@ async function connected(six: Parameters<typeof both>[1], options = {}): Promise
   return [outcome, performance.now() - began];
 }
 
+const failedBy = (error: unknown): string => (error instanceof net.OSError ? error.code : (error as Error).name);
+
+/** Calls by a name that nobody answers for: how they end, and after how many milliseconds. */
+async function silent(): Promise<Record<string, [outcome: string, ms: number]>> {
+  const ended: Record<string, [string, number]> = {};
+  const call = async (name: string, body: (sock: net.Socket<"AF_INET">) => Promise<unknown>): Promise<void> => {
+    const sock = new net.Socket(net.AF_INET, name.startsWith("connect") ? net.SOCK_STREAM : net.SOCK_DGRAM);
+    const began = performance.now();
+    const outcome = await body(sock).then(shown, failedBy);
+    ended[name] = [outcome, performance.now() - began];
+    sock.close();
+  };
+  const to = ["silent.test", 9] as const;
+  const soon = (sock: net.Socket): void => void setTimeout(() => sock.close(), 50);
+  await call("connect, closed", (sock) => (soon(sock), sock.connect(to)));
+  await call("sendto, closed", (sock) => (soon(sock), sock.sendto("x", to)));
+  await call("sendmsg, closed", (sock) => (soon(sock), sock.sendmsg(["x"], [], 0, to)));
+  await call("connect, late", (sock) => (sock.settimeout(0.1), sock.connect(to)));
+  await call("sendto, late", (sock) => (sock.settimeout(0.1), sock.sendto("x", to)));
+  await call("connect, aborted", (sock) => sock.connect(to, { signal: AbortSignal.timeout(50) }));
+  await call("connect, detached", async (sock) => {
+    const connecting = sock.connect(to);
+    net.close(sock.detach());
+    await connecting;
+  });
+  await call("connect, unanswered", (sock) => sock.connect(to));
+  // A number needs none of the threads, which all wait for silent.test.
+  const stuck = Array.from({ length: 40 }, () => net.gethostbyname("silent.test").catch(() => {}));
+  await call("a number", async () => (await net.getaddrinfo("127.0.0.1", 80, { type: net.SOCK_STREAM }))[0]![4]);
+  await Promise.all(stuck);
+  // A socket that is not to keep the process alive does not do so by its question.
+  const script = `
+    import { AF_INET, Socket } from ${JSON.stringify(import.meta.resolve("../../src/promises.ts"))};
+    new Socket(AF_INET).unref().connect(["silent.test", 9]);
+  `;
+  await call("unref", async () => Bun.spawn([process.execPath, "-e", script]).exited);
+  return ended;
+}
+
 export default async function run(): Promise<Record<string, unknown>> {
   const differences: string[] = [];
   for (const call of calls) {
@@ -108,6 +147,7 @@ export default async function run(): Promise<Record<string, unknown>> {
   const aborted = await connected("ignores", { signal: AbortSignal.timeout(50), sourceAddress: ["::1", 0] });
   const left = open() - before;
   return {
+    silent: await silent(),
     calls: calls.length,
     differences,
     many: [...new Set(many)],

@@ -15,6 +15,7 @@ interface Found {
   aborted: string;
   connections: Record<string, [outcome: string, ms: number]>;
   left: number;
+  silent: Record<string, [outcome: string, ms: number]>;
 }
 
 needs(missing, missing === "")(
@@ -37,6 +38,24 @@ needs(missing, missing === "")(
     expect(all![0]).toMatch(/ECONNREFUSED.*; .*/);
     expect(aborted![0]).toMatch(/TimeoutError/);
     expect(found.left).toBeLessThanOrEqual(0); // sockets; Bun itself may have closed one of its own
+
+    // The resolver gives up after a second. What is a socket's ends with the socket, and by its time.
+    const ended = Object.fromEntries(Object.entries(found.silent).map(([name, [outcome]]) => [name, outcome]));
+    expect(ended).toEqual({
+      "connect, closed": "ECANCELED",
+      "sendto, closed": "ECANCELED",
+      "sendmsg, closed": "ECANCELED",
+      "connect, late": "ETIMEDOUT",
+      "sendto, late": "ETIMEDOUT",
+      "connect, aborted": "TimeoutError",
+      "connect, detached": "ECANCELED",
+      "connect, unanswered": expect.stringMatching(/^EAI_/) as unknown as string,
+      "a number": '["127.0.0.1",80]',
+      unref: "0",
+    });
+    const isSlow = /unanswered/;
+    const early = Object.entries(found.silent).filter(([name]) => !isSlow.test(name));
+    for (const [name, [, ms]] of early) expect([name, ms < 800 * slowness]).toEqual([name, true]);
   },
   60_000 * slowness,
 );
