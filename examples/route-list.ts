@@ -78,6 +78,7 @@ function attributesOf(data: Buffer): Map<number, Buffer> {
   const found = new Map<number, Buffer>();
   for (let at = 0; at + 4 <= data.length;) {
     const length = data.readUInt16LE(at);
+    if (length < 4) break;
     found.set(data.readUInt16LE(at + 2), data.subarray(at + 4, at + length));
     at += align(length);
   }
@@ -99,6 +100,7 @@ function wayOf(attributes: Map<number, Buffer>, family: number, device: number |
 function* waysOf(data: Buffer, family: number): Generator<string> {
   for (let at = 0; at + 8 <= data.length;) {
     const length = data.readUInt16LE(at);
+    if (length < 8) return;
     const way = wayOf(attributesOf(data.subarray(at + 8, at + length)), family, data.readInt32LE(at + 4));
     yield `\n\tnexthop ${[...way, "weight", data[at + 3]! + 1, ...flagsIn(data[at + 2]!)].join(" ")}`;
     at += align(length);
@@ -142,7 +144,7 @@ function* routes(family: number): Generator<string> {
   sock.sendto(request, [0, 0]); // to the kernel
   for (;;) {
     const data = sock.recv(65536);
-    for (let at = 0; at < data.length; at += align(data.readUInt32LE(at))) {
+    for (let at = 0; at + 16 <= data.length; at += Math.max(align(data.readUInt32LE(at)), 16)) {
       const type = data.readUInt16LE(at + 4);
       if (type === NLMSG_DONE) return;
       if (type === NLMSG_ERROR) throw new Error(`the kernel refuses: error ${-data.readInt32LE(at + 16)}`);

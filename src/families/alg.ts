@@ -25,7 +25,7 @@ const NAME_MAX = 63;
 
 function bounded(value: unknown, argument: string, max: number): Buffer {
   const bytes = Buffer.from(text(value, argument));
-  if (bytes.length > max || bytes.includes(0)) throw wrongValue(argument, `at most ${max} bytes, without NUL`, value);
+  if (bytes.length > max) throw wrongValue(argument, `at most ${max} bytes`, value);
   return bytes;
 }
 

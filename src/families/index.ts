@@ -2,7 +2,7 @@
  * The registry of address families. A new family is one file, one line in `families` and one in `AddressTypes`.
  */
 import type { BytesLike } from "../args.ts";
-import { AF_DIVERT, type FamilyNumber } from "../constants.ts";
+import { AF_DIVERT, AF_SMC, type FamilyNumber } from "../constants.ts";
 import { io, ioName, ioWords, IO_NAME_WORD } from "../native.ts";
 import { alg, type AlgAddress, type AlgAddressLike } from "./alg.ts";
 import { bluetooth, type BluetoothAddress, type BluetoothAddressLike } from "./bluetooth.ts";
@@ -34,6 +34,7 @@ export interface AddressTypes {
   AF_PACKET: PacketAddress;
   AF_QIPCRTR: QipcrtrAddress;
   AF_RDS: RdsAddress;
+  AF_SMC: RdsAddress;
   AF_SYSTEM: SystemAddress;
   AF_TIPC: TipcAddress;
   AF_UNIX: UnixAddress;
@@ -56,6 +57,7 @@ export interface AddressArguments extends Omit<
   | "AF_INET6"
   | "AF_PACKET"
   | "AF_RDS"
+  | "AF_SMC"
   | "AF_SYSTEM"
   | "AF_TIPC"
   | "AF_UNIX"
@@ -67,6 +69,7 @@ export interface AddressArguments extends Omit<
   AF_INET6: Inet6AddressLike;
   AF_PACKET: PacketAddressLike;
   AF_RDS: Inet6AddressLike;
+  AF_SMC: Inet6AddressLike;
   AF_SYSTEM: SystemAddressLike;
   AF_TIPC: TipcAddressLike;
   AF_UNIX: UnixAddress | NodeJS.ArrayBufferView | ArrayBufferLike;
@@ -108,6 +111,8 @@ const families: readonly Family[] = [
   vsock,
   // FreeBSD's divert(4) has names of AF_INET; the port is the divert socket's number.
   { ...inet, family: AF_DIVERT },
+  // Linux's shared memory communications: TCP, by addresses of AF_INET or AF_INET6.
+  { ...rds, family: AF_SMC },
 ];
 
 const registry = new Map<number | undefined, Family>(families.map((family) => [family.family, family]));

@@ -143,7 +143,11 @@ const hasHci =
   AF_BLUETOOTH !== undefined &&
   codeOf(() => new Socket(AF_BLUETOOTH, SOCK_RAW, BTPROTO_HCI).close()).startsWith("nothing thrown");
 const [one, two] = hasHci ? (controllers() as [string, string]) : [];
-const pair = needs("pair of Bluetooth controllers", one !== undefined && two !== undefined);
+// Not with real controllers: they are reset and turned off here.
+const pair = needs(
+  "pair of emulated Bluetooth controllers",
+  emulator !== undefined && one !== undefined && two !== undefined,
+);
 const patience = 3 * slowness;
 
 function bluetooth(own: Sockets, type: number, proto: number): Socket<"AF_BLUETOOTH"> {

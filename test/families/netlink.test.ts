@@ -106,7 +106,7 @@ users("the number that a socket asks for is the one that it has, though it be ab
 linux("groups are a mask, and are told", () => {
   using own = new Sockets();
   const sock = netlink(own);
-  sock.bind([0, 0x8000_0041]); // RTMGRP_LINK, RTMGRP_IPV4_ROUTE, and the highest of all
+  sock.bind([0, (1 << 31) | 0x41]); // RTMGRP_LINK, RTMGRP_IPV4_ROUTE, and the highest of all: a negative number
   expect(sock.getsockname()[1]).toBe(0x8000_0041);
 });
 

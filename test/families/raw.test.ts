@@ -9,6 +9,7 @@ import {
   AF_INET6,
   inet_pton,
   IP_HDRINCL,
+  IP_RECVERR,
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_IP,
@@ -309,3 +310,28 @@ for s in (four, six):
     expect((await peer.output()).split("\n")).toEqual(expected);
   },
 );
+
+network("an error of the network that is EOPNOTSUPP is told, by every call that receives", async () => {
+  using own = new Sockets();
+  using net = new Network();
+  const sink = udp(own, net);
+  const icmp = raw(own, net, AF_INET, IPPROTO_ICMP);
+  for (const call of ["recv", "recvfrom", "recvmsg"] as const) {
+    const sock = udp(own, net);
+    sock.setsockopt(IPPROTO_IP, IP_RECVERR, 1);
+    sock.connect(sink.getsockname());
+    // ICMP: the destination is unreachable, the route failed; and the header of what it speaks of.
+    const [from, to] = [sock.getsockname()[1], sink.getsockname()[1]];
+    const report = Buffer.alloc(36);
+    report.set([3, 5], 0);
+    report.set([0x45, 0, 0, 28, 0, 0, 0, 0, 64, IPPROTO_UDP], 8);
+    report.set([127, 0, 0, 1, 127, 0, 0, 1], 20);
+    report.writeUInt16BE(from, 28);
+    report.writeUInt16BE(to, 30);
+    report.writeUInt16BE(8, 32);
+    report.writeUInt16BE(checksum(report.subarray(8, 28)), 18);
+    report.writeUInt16BE(checksum(report), 2);
+    icmp.sendto(report, ["127.0.0.1", 0] as never);
+    expect([call, codeOf(() => sock[call](100))]).toEqual([call, "EOPNOTSUPP"]);
+  }
+});

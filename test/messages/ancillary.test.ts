@@ -5,9 +5,11 @@ import {
   AF_INET,
   AF_INET6,
   AF_PACKET,
+  AF_UNIX,
   ECONNREFUSED,
   EMSGSIZE,
   ENOMSG,
+  ETH_P_ALL,
   htons,
   if_nametoindex,
   IP_PKTINFO,
@@ -64,6 +66,8 @@ import {
   type ReceivedAncillaryData,
   TCP_INQ,
   TP_STATUS_USER,
+  TP_STATUS_VLAN_TPID_VALID,
+  TP_STATUS_VLAN_VALID,
   UDP_GRO,
 } from "../../src/index.ts";
 import { type Ancillary, decodeAncillary, encodeAncillary } from "../../src/messages.ts";
@@ -77,11 +81,20 @@ import {
   passesDescriptors,
   python,
   pythonPeer,
+  slowness,
   Sockets,
+  works,
 } from "../help.ts";
+import { join, lacking, Network } from "../networks.ts";
 
 const linux = needs("options and control messages of Linux", hasLinuxOptions);
 const root = needs("root, and options and control messages of Linux", hasLinuxOptions && isRoot);
+
+/** Whether the kernel lets a UDP socket do that. */
+const lets = (attempt: (sock: Socket<"AF_INET">) => unknown): boolean => {
+  using own = new Sockets();
+  return hasLinuxOptions && codeOf(() => attempt(own.udp())).startsWith("nothing thrown");
+};
 
 const ETH_P_IP = 0x0800;
 
@@ -260,7 +273,14 @@ linux("times of sending come from the error queue, with what they are and their 
   expect(third![0]! > first![0]!).toBe(true);
 });
 
-linux("the number of a time can be one's own", () => {
+const ownNumbers = needs(
+  "SCM_TS_OPT_ID (Linux 6.13)",
+  lets((sock) => {
+    sock.setsockopt(SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_OPT_ID);
+    sock.sendmsg(["x"], encodeAncillary([{ type: "timestampId", value: 1 }]), 0, sock.getsockname());
+  }),
+);
+ownNumbers("the number of a time can be one's own", () => {
   using own = new Sockets();
   const [a, b] = [own.udp(), own.udp()];
   a.connect(b.getsockname());
@@ -269,7 +289,7 @@ linux("the number of a time can be one's own", () => {
     { type: "timestampingFlags", value: SOF_TIMESTAMPING_TX_SOFTWARE },
     { type: "timestampId", value: 0xdead_beef },
   ]);
-  if (codeOf(() => a.sendmsg(["x"], sent)) === "EINVAL") return; // kernels before 6.13 do not know it
+  a.sendmsg(["x"], sent);
   expect(one(received(a, MSG_ERRQUEUE), "error").data).toBe(0xdead_beef);
 });
 
@@ -359,18 +379,26 @@ linux("how many datagrams were dropped", () => {
   expect(value(received(b), "drops")).toBe(sent - came);
 });
 
-root("marks and priorities go with a datagram", () => {
+root("marks go with a datagram", () => {
   using own = new Sockets();
   const [a, b] = [own.udp(), own.udp()];
   on(b, SOL_SOCKET, SO_RCVMARK);
-  const priority = SO_RCVPRIORITY !== undefined && codeOf(() => on(b, SOL_SOCKET, SO_RCVPRIORITY)) !== "ENOPROTOOPT";
   a.sendmsg(["x"], encodeAncillary([{ type: "mark", value: 0xf000_0001 | 0 }]), 0, b.getsockname());
   expect(value(received(b), "mark")).toBe(0xf000_0001);
-  if (!priority) return; // kernels before 6.14 do not know it
+  expect(a.getsockopt(SOL_SOCKET, SO_MARK)).toBe(0);
+});
+
+const priorities = needs(
+  "SO_RCVPRIORITY (Linux 6.14)",
+  lets((sock) => sock.setsockopt(SOL_SOCKET, SO_RCVPRIORITY, 1)),
+);
+priorities("priorities go with a datagram", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  on(b, SOL_SOCKET, SO_RCVPRIORITY);
   a.sendmsg(["x"], encodeAncillary([{ type: "priority", value: 5 }]), 0, b.getsockname());
   expect(value(received(b), "priority")).toBe(5);
   expect(a.getsockopt(SOL_SOCKET, SO_PRIORITY)).toBe(0);
-  expect(a.getsockopt(SOL_SOCKET, SO_MARK)).toBe(0);
 });
 
 linux("how many bytes wait in a TCP connection", () => {
@@ -394,18 +422,29 @@ needs("SCM_RIGHTS", passesDescriptors)("descriptors go over an AF_UNIX socket", 
   });
 });
 
-linux("credentials and a pidfd of the sender come with a message", () => {
+linux("credentials of the sender come with a message", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair(SOCK_DGRAM);
+  on(b, SOL_SOCKET, SO_PASSCRED);
+  a.send("x");
+  const mine = { type: "credentials", pid: process.pid, uid: process.getuid!(), gid: process.getgid!() };
+  expect(one(received(b), "credentials")).toEqual(mine as never);
+});
+
+const hasPidfds =
+  hasLinuxOptions &&
+  works(() => {
+    const sock = new Socket(AF_UNIX, SOCK_DGRAM);
+    sock.setsockopt(SOL_SOCKET, SO_PASSPIDFD, 1);
+    return sock;
+  });
+needs("SO_PASSPIDFD (Linux 6.5)", hasPidfds)("a pidfd of the sender comes with a message", () => {
   leavesNothingOpen(() => {
     using own = new Sockets();
     const [a, b] = own.pair(SOCK_DGRAM);
-    on(b, SOL_SOCKET, SO_PASSCRED);
-    const pidfds = codeOf(() => on(b, SOL_SOCKET, SO_PASSPIDFD)) !== "ENOPROTOOPT";
+    on(b, SOL_SOCKET, SO_PASSPIDFD);
     a.send("x");
-    const items = received(b);
-    const mine = { type: "credentials", pid: process.pid, uid: process.getuid!(), gid: process.getgid!() };
-    expect(one(items, "credentials")).toEqual(mine as never);
-    if (!pidfds) return; // kernels before 6.5 do not know it
-    const { fd } = one(items, "pidfd");
+    const { fd } = one(received(b), "pidfd");
     expect(fd).toBeGreaterThan(2);
     closeSync(fd);
   });
@@ -464,6 +503,34 @@ root("a packet socket tells of a packet what is not in its data", () => {
   const auxdata = one(decodeAncillary(ancdata), "auxdata");
   expect(auxdata).toMatchObject({ len: data.length, snaplen: data.length, mac: 0, net: 14, vlanTci: 0, vlanTpid: 0 });
   expect(auxdata.status & TP_STATUS_USER).toBe(TP_STATUS_USER);
+});
+
+needs(lacking, lacking === "")("a packet socket tells of a VLAN whose tag the kernel took out", () => {
+  using own = new Sockets();
+  using here = new Network();
+  using there = new Network();
+  join(here, "here0", there, "there0");
+  const open = (net: Network, ifname: string, proto: number): Socket<"AF_PACKET"> =>
+    net.inside(() => {
+      const sock = own.add(new Socket(AF_PACKET, SOCK_RAW, 0));
+      sock.settimeout(5 * slowness);
+      sock.bind([ifname, proto]);
+      return sock;
+    });
+  const receiver = open(there, "there0", ETH_P_ALL);
+  on(receiver, SOL_PACKET, PACKET_AUXDATA);
+  // To everybody, from a made-up address: 802.1Q with priority 3 and VLAN 5, then a protocol for experiments.
+  const frame = Buffer.concat([Buffer.from("ffffffffffff0200000000a08100600588b5", "hex"), Buffer.alloc(46, "!")]);
+  open(here, "here0", 0).sendto(frame, ["here0", 0]);
+  let data: Buffer, ancdata: ReceivedAncillaryData[];
+  do [data, ancdata] = receiver.recvmsg(2000, ROOM);
+  while (!data.includes("!!!"));
+  expect(data.readUInt16BE(12)).toBe(0x88b5); // the tag is not in it
+  const { status, vlanTci, vlanTpid } = one(decodeAncillary(ancdata), "auxdata");
+  expect([vlanTci, vlanTpid]).toEqual([0x6005, 0x8100]);
+  expect(status & (TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID)).toBe(
+    TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID,
+  );
 });
 
 test("what is not known comes as it is, and so does what is malformed, marked as that", () => {

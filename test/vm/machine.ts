@@ -224,6 +224,17 @@ async function follow(path: string, to: Bun.BunFile, isOff: () => boolean): Prom
 }
 
 /**
+ * The emulator.
+ *
+ * @throws Lacking where there is none.
+ */
+export function findQemu(): string {
+  const qemu = Bun.which("qemu-system-x86_64");
+  if (qemu === null) throw new Lacking("no QEMU: apt-get install --no-install-recommends qemu-system-x86");
+  return qemu;
+}
+
+/**
  * Runs a command as root in a machine of its own, in the project's folder, with its output to this process's.
  *
  * What it writes outside of `$OUT` is gone with the machine. SIGINT, SIGTERM and SIGHUP turn the machine off.
@@ -233,8 +244,7 @@ async function follow(path: string, to: Bun.BunFile, isOff: () => boolean): Prom
  */
 export async function runInside(command: string[], options: Options = {}): Promise<number> {
   const { limit = 600, memory = 3072, verbose = false } = options;
-  const qemu = Bun.which("qemu-system-x86_64");
-  if (qemu === null) throw new Lacking("no QEMU: apt-get install --no-install-recommends qemu-system-x86");
+  const qemu = findQemu();
   const machine = await alone(prepare);
 
   const job = mkdtempSync(join(tmpdir(), "bs-vm-"));

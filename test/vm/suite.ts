@@ -10,7 +10,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fetchDebian, main } from "../foreign.ts";
-import { runInside } from "./machine.ts";
+import { findQemu, runInside } from "./machine.ts";
 
 const project = join(import.meta.dir, "..", "..");
 
@@ -152,6 +152,7 @@ await main(async () => {
   const bun = async (args: string[]): Promise<number> =>
     await Bun.spawn([process.execPath, ...args], { cwd: project, stdio: ["ignore", "inherit", "inherit"] }).exited;
   try {
+    findQemu();
     const peers = await peerFolders();
     const good = [
       files.length > 0 ||
