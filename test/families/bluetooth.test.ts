@@ -221,7 +221,10 @@ pair("RFCOMM: channel 0 is one that the kernel chooses", () => {
 
 /** Where the machine of `bun run test:vm` has BlueZ's programs. */
 const programs = process.env["BLUEZ"];
-const bluez = needs("pair of Bluetooth controllers with BlueZ's programs", two !== undefined && programs !== undefined);
+const bluez = needs(
+  "pair of Bluetooth controllers with BlueZ's programs",
+  emulator !== undefined && two !== undefined && programs !== undefined,
+);
 
 bluez.each([
   ["l2test", SOCK_SEQPACKET, BTPROTO_L2CAP, 0x1015],
