@@ -36,8 +36,9 @@ function isDocumented(code: string, name: string): boolean | null {
 }
 
 test.each([
-  ["index.ts", 50],
-  ["promises.ts", 50],
+  ["shared.ts", 50],
+  ["index.ts", 20],
+  ["promises.ts", 20],
   ["bun.ts", 6],
   ["packets.ts", 8],
 ] as const)("every export of %s has a doc comment", async (module, least) => {
