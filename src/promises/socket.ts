@@ -611,6 +611,9 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   /**
    * What comes: data until the stream ends or, of a socket that listens, connections. A loop ends where the socket is
    * closed here. Leaving it leaves the socket open, and what comes later for others.
+   *
+   * The type is that of data, unless the socket came from `createServer`: of another one that listens, take
+   * {@link connections}.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Item> {
     const listens = this.#core.getsockopt(SOL_SOCKET, SO_ACCEPTCONN) !== 0;
@@ -628,7 +631,12 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     return this.#items("recv", signal, () => ({ take, isPlain: this.#isPlain(Socket.#recv, args) }));
   }
 
-  /** The connections to a listening socket. Those that were given up before they were accepted are passed over. */
+  /**
+   * The connections to a listening socket. Those that were given up before they were accepted are passed over.
+   *
+   * @throws OSError of accept(2): EMFILE where there are too many descriptors. The socket listens still, and a new loop goes
+   *   on.
+   */
   connections(options?: WaitOptions): AsyncIterableIterator<Connected<Name>> {
     const take = (): Taking<Connected<Name>> => {
       try {
