@@ -196,6 +196,7 @@ export function quietly<Args extends unknown[], Result>(
   self: unknown,
   args: Args,
 ): Result | typeof WOULD_BLOCK {
+  const before = quiet; // it may be called in such a method
   quiet = true;
   try {
     return Reflect.apply(method, self, args) as Result;
@@ -203,7 +204,7 @@ export function quietly<Args extends unknown[], Result>(
     if (error === WOULD_BLOCK) return WOULD_BLOCK;
     throw error;
   } finally {
-    quiet = false;
+    quiet = before;
   }
 }
 

@@ -3,7 +3,7 @@
  * https://docs.kernel.org/networking/msg_zerocopy.html. Linux.
  */
 import { type BytesLike, byteLengthOf, bytes, lacking, options as optionsOf, wrongValue } from "../args.ts";
-import { RECEIVE } from "../batch.ts";
+import { type Batch, BLOCKED, HOLD, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   EAGAIN,
   ENOBUFS,
@@ -17,7 +17,7 @@ import {
 } from "../constants.ts";
 import { OSError, quietly, systemError, WOULD_BLOCK } from "../errors.ts";
 import type { AddressArgument, FamilyName } from "../families/index.ts";
-import { decodeAncillary } from "../messages/ancillary.ts";
+import { decodeAncillary, type ErrorAncillary } from "../messages/ancillary.ts";
 import { TIMED_OUT } from "../native.ts";
 import type { WaitOptions } from "../promises/names.ts";
 import { signalOf } from "../promises/waits.ts";
@@ -83,8 +83,7 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
   readonly #notices: MessageBatch;
   /** The data of sends that are under way, by the kernel's number. */
   readonly #held = new Map<number, NodeJS.ArrayBufferView>();
-  /** Numbers of which the end was told before the send itself returned here. */
-  readonly #early = new Set<number>();
+  /** The number of the next send. */
   #next = 0;
   /** The receive of notices that is under way, of a socket by promises. */
   #coming: Promise<void> | null = null;
@@ -124,50 +123,53 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
    * Sends data; see the socket's own `send` and `sendto`.
    *
    * @param data - Bytes, or a string as UTF-8. It belongs to the kernel until {@link wait} has returned.
-   * @param address - Where to; left out or `null` on a connected socket.
+   * @param address - Where to; left out or `null` on a connected socket. A host's name is resolved here, and blocks: give a
+   *   number.
    * @param options - `signal`, of a socket by promises.
    * @returns How many bytes the system took.
    */
   send(data: BytesLike, address?: AddressArgument<NameOf<Sock>> | null, options?: WaitOptions): Given<Sock, number>;
   send(given: unknown, address?: unknown, options?: WaitOptions): unknown {
-    if (this.#sock === this.#core) return this.#sendNow(bytes(given, "data"), address);
+    if (this.#sock === this.#core) return this.#attempt(bytes(given, "data"), address);
     return this.#sendLater(given, address, options);
-  }
-
-  #sendNow(data: NodeJS.ArrayBufferView, address: unknown): number {
-    const core = this.#core;
-    const plain = (flags: number): number =>
-      address === undefined || address === null ? core.send(data, flags) : core.sendto(data, flags, address as never);
-    if (!this.#isFor(data)) return plain(0);
-    try {
-      const n = plain(MSG_ZEROCOPY);
-      this.#hold(data);
-      return n;
-    } catch (error) {
-      if (!isFull(error)) throw error;
-      this.reap();
-      return plain(0);
-    }
   }
 
   async #sendLater(given: unknown, address: unknown, options: WaitOptions | undefined): Promise<number> {
     const wait = optionsOf(options, "options", ["signal"]) as WaitOptions;
     const data = bytes(given, "data");
-    const sock = this.#sock as PromisesSocket;
-    const plain = (flags: number): Promise<number> =>
-      address === undefined || address === null
-        ? sock.send(data, flags, wait)
-        : sock.sendto(data, flags, address as never, wait);
-    if (!this.#isFor(data)) return plain(0);
+    // Attempts come later, and run none of the caller's code.
+    const to: unknown = Array.isArray(address) ? [...(address as unknown[])] : address;
+    const work: Batch = { ...idle, [SEND]: () => this.#attempt(data, to) };
+    return (this.#sock as PromisesSocket).sendBatch(work as never, wait);
+  }
+
+  /** Sends, or tries to: the number that the kernel gives the send is known as soon as it is made. */
+  #attempt(data: NodeJS.ArrayBufferView, address: unknown): number {
+    if (!this.#isFor(data)) return this.#plain(data, 0, address);
     try {
-      const n = await plain(MSG_ZEROCOPY);
-      this.#hold(data);
+      const n = this.#plain(data, MSG_ZEROCOPY, address) as number | typeof WOULD_BLOCK;
+      if (n === WOULD_BLOCK) return n as never;
+      this.#held.set(this.#next, data);
+      this.#next = (this.#next + 1) >>> 0;
       return n;
     } catch (error) {
-      if (!isFull(error)) throw error;
-      this.reap();
-      return plain(0);
+      // A packet that was made and then refused, by a queue that is full or because it cannot be cut, has used a number up:
+      // its notice is there already. (But for one of fragments, of which some were sent: those are copies.)
+      const before = this.#next;
+      while (this.#receive(MSG_DONTWAIT, 0) !== WOULD_BLOCK);
+      // Without one it was refused because the kernel keeps no more notices for the socket, which a plain call does not need.
+      if (error instanceof OSError && error.errno === ENOBUFS && this.#next === before) {
+        return this.#plain(data, 0, address);
+      }
+      throw error;
     }
+  }
+
+  #plain(data: NodeJS.ArrayBufferView, flags: number, address: unknown): number {
+    const core = this.#core;
+    return address === undefined || address === null
+      ? core.send(data, flags)
+      : core.sendto(data, flags, address as never);
   }
 
   #isFor(data: NodeJS.ArrayBufferView): boolean {
@@ -176,23 +178,13 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
     return this.#isActive;
   }
 
-  #hold(data: NodeJS.ArrayBufferView): void {
-    const number = this.#next;
-    this.#next = (number + 1) >>> 0;
-    if (!this.#early.delete(number)) this.#held.set(number, data);
-  }
-
   /**
    * Looks for what the kernel is done with, without waiting.
    *
    * @returns How many sends are still under way.
    */
   reap(): number {
-    const core = this.#core;
-    const flags = MSG_ERRQUEUE | MSG_DONTWAIT;
-    if (this.#coming !== null) return this.#held.size; // that will see them
-    while (this.#held.size > 0 && quietly(core.recvBatch, core, [this.#notices, flags]) !== WOULD_BLOCK)
-      this.#release();
+    while (this.#held.size > 0 && this.#receive(MSG_DONTWAIT, 0) !== WOULD_BLOCK);
     return this.#held.size;
   }
 
@@ -216,8 +208,7 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
       if (timeout === 0) throw systemError("recvmmsg", -EAGAIN);
       const left = (due - performance.now()) / 1000;
       if (left <= 0) throw systemError("recvmmsg", TIMED_OUT);
-      this.#notices[RECEIVE](this.#core, MSG_ERRQUEUE, Math.min(left, 1e6));
-      this.#release();
+      this.#receive(0, Math.min(left, 1e6));
     }
   }
 
@@ -227,7 +218,7 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
     this.#waiters++;
     try {
       while (this.reap() > 0) {
-        this.#coming ??= this.#receive();
+        this.#coming ??= this.#come();
         await unlessAborted(this.#coming, given);
       }
     } finally {
@@ -236,11 +227,11 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
   }
 
   /** Waits for notices, for all who wait. */
-  async #receive(): Promise<void> {
+  async #come(): Promise<void> {
     const { signal } = (this.#enough = new AbortController());
+    const work: Batch = { ...idle, [RECEIVE]: () => this.#receive(MSG_DONTWAIT, 0) as number };
     try {
-      await (this.#sock as PromisesSocket).recvBatch(this.#notices, MSG_ERRQUEUE, { signal });
-      this.#release();
+      await (this.#sock as PromisesSocket).recvBatch(work as never, MSG_ERRQUEUE, { signal });
     } catch (error) {
       if (error !== signal.reason) throw error; // otherwise who waits again asks again
     } finally {
@@ -248,22 +239,37 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
     }
   }
 
-  /** Lets go of the data of which the notices say that the kernel is done with it: a notice is for a range of numbers. */
-  #release(): void {
+  /** Receives notices, and lets go of the data that they tell of: how many, or that there are none. */
+  #receive(flags: number, timeout: number): number | typeof WOULD_BLOCK {
     const notices = this.#notices;
-    for (let i = 0; i < notices.length; i++) {
+    const n = quietly(notices[RECEIVE], notices, [this.#core, MSG_ERRQUEUE | flags, timeout]);
+    if (n === WOULD_BLOCK) return n;
+    for (let i = 0; i < n; i++) {
       for (const item of decodeAncillary(notices.ancillary(i))) {
-        if (item.type !== "error" || item.origin !== SO_EE_ORIGIN_ZEROCOPY) continue;
-        if (item.icmpCode & SO_EE_CODE_ZEROCOPY_COPIED) this.#isActive = false;
-        const count = ((item.data - item.info) >>> 0) + 1;
-        for (let n = 0; n < count; n++) {
-          const number = (item.info + n) >>> 0;
-          if (!this.#held.delete(number)) this.#early.add(number);
-        }
+        if (item.type === "error" && item.origin === SO_EE_ORIGIN_ZEROCOPY) this.#release(item);
       }
     }
+    return n;
+  }
+
+  /** A notice is for a range of numbers, from `info` to `data`. */
+  #release({ info, data, icmpCode }: Pick<ErrorAncillary, "info" | "data" | "icmpCode">): void {
+    if (icmpCode & SO_EE_CODE_ZEROCOPY_COPIED) this.#isActive = false;
+    const next = (data + 1) >>> 0;
+    for (let number = info; number !== next; number = (number + 1) >>> 0) this.#held.delete(number);
+    // No send is under way: what was given a number that is not known here has failed, and what comes has the next.
+    if (((data - this.#next) | 0) >= 0) this.#next = next;
   }
 }
+
+/** What a socket by promises does in its turn as it does a batch: this and one call more. */
+const idle: Batch = {
+  [HOLD]() {},
+  [RELEASE]() {},
+  [RECEIVE]: () => 0,
+  [SEND]: () => 0,
+  [BLOCKED]: false,
+};
 
 /** Rejects with the reason of a signal that aborts before a promise is settled. */
 function unlessAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
@@ -274,9 +280,4 @@ function unlessAborted(promise: Promise<void>, signal: AbortSignal | undefined):
     signal.addEventListener("abort", abort, { once: true });
     void promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
-}
-
-/** Whether a send failed because the kernel keeps no more notices for the socket. */
-function isFull(error: unknown): boolean {
-  return error instanceof OSError && error.errno === ENOBUFS;
 }

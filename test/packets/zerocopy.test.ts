@@ -2,6 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import {
   AF_INET,
+  IP_RECVERR,
+  IPPROTO_IP,
+  IPPROTO_UDP,
   MSG_WAITALL,
   SO_RCVBUF,
   SO_SNDBUF,
@@ -9,6 +12,7 @@ import {
   SOCK_DGRAM,
   Socket,
   SOL_SOCKET,
+  UDP_SEGMENT,
 } from "../../src/index.ts";
 import { ZeroCopy } from "../../src/packets.ts";
 import * as promises from "../../src/promises.ts";
@@ -123,16 +127,28 @@ zerocopy("by promises, with several who wait", async () => {
   await zero.wait();
 });
 
-/** A link behind which nobody receives: the kernel has no reason to copy. */
-needs(lacking || "SO_ZEROCOPY", lacking === "" && has)("on a link the kernel does not copy", async () => {
-  using net = new Network();
+/** A link behind which nobody receives: the kernel has no reason to copy. It keeps what is sent as long as nobody answers. */
+function link(isAnswered: boolean): Network {
+  const net = new Network();
   net.ip("link add near type veth peer name far");
   net.ip("link add nowhere type bridge");
   net.ip("link set far master nowhere");
   for (const name of ["near", "far"]) net.ip(`link set ${name} mtu 65000`); // what is sent in fragments is copied
   for (const name of ["near", "far", "nowhere"]) net.ip(`link set ${name} up`);
   net.ip("addr add 10.9.0.1/24 dev near");
-  net.ip("neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev near");
+  if (isAnswered) answer(net);
+  return net;
+}
+
+/** Somebody answers, and what the kernel has kept is sent. */
+function answer(net: Network): void {
+  net.ip("neigh replace 10.9.0.2 lladdr 02:00:00:00:00:02 dev near");
+}
+
+const onLink = needs(lacking || "SO_ZEROCOPY", lacking === "" && has);
+
+onLink("on a link the kernel does not copy", async () => {
+  using net = link(true);
   using own = new Sockets();
   const a = own.add(net.inside(() => new Socket(AF_INET, SOCK_DGRAM)));
   a.settimeout(5 * slowness);
@@ -153,7 +169,84 @@ needs(lacking || "SO_ZEROCOPY", lacking === "" && has)("on a link the kernel doe
   expect([later.pending, later.isActive]).toEqual([0, true]);
 });
 
-needs(lacking || "SO_ZEROCOPY", lacking === "" && has)("a wait that was given up keeps no process alive", async () => {
+/** The kernel makes a packet of a send, and refuses it then. */
+function refuse(sock: { setsockopt: Socket["setsockopt"] }, send: () => unknown): string | undefined {
+  sock.setsockopt(IPPROTO_UDP, UDP_SEGMENT, 100); // of more than 64 pieces
+  try {
+    return codeOf(send);
+  } finally {
+    sock.setsockopt(IPPROTO_UDP, UDP_SEGMENT, 0);
+  }
+}
+
+onLink("what is sent after a send that failed is held until the kernel has sent it", () => {
+  using net = link(false);
+  using own = new Sockets();
+  const a = own.add(net.inside(() => new Socket(AF_INET, SOCK_DGRAM)));
+  a.settimeout(5 * slowness);
+  a.connect(["10.9.0.2", 9]);
+  const zero = new ZeroCopy(a);
+  zero.send(data(33_000));
+  for (let i = 0; i < 3; i++) expect(refuse(a, () => zero.send(data(33_000)))).toBe("EINVAL");
+  expect(zero.reap()).toBe(1);
+  zero.send(data(33_000));
+  expect([zero.pending, zero.reap()]).toEqual([2, 2]);
+  answer(net);
+  zero.wait();
+  zero.send(data(33_000));
+  zero.wait();
+  expect([zero.pending, zero.isActive]).toEqual([0, true]);
+});
+
+onLink("and while somebody waits, by promises", async () => {
+  using net = link(false);
+  using a = net.inside(() => new promises.Socket(AF_INET, SOCK_DGRAM));
+  await a.connect(["10.9.0.2", 9]);
+  const zero = new ZeroCopy(a);
+  await zero.send(data(33_000));
+  const waits = zero.wait();
+  await Bun.sleep(1);
+  a.setsockopt(IPPROTO_UDP, UDP_SEGMENT, 100);
+  const refused = zero.send(data(33_000));
+  a.setsockopt(IPPROTO_UDP, UDP_SEGMENT, 0);
+  const sent = zero.send(data(33_000));
+  expect(await rejected(refused)).toBe("EINVAL");
+  expect(await sent).toBe(33_000);
+  await Bun.sleep(1);
+  expect(zero.pending).toBe(2);
+  answer(net);
+  await waits;
+  expect([zero.pending, zero.isActive]).toEqual([0, true]);
+});
+
+const tc = Bun.which("tc");
+needs(lacking || "SO_ZEROCOPY, tc", lacking === "" && has && tc !== null)(
+  "a full queue is told, as of a plain send",
+  () => {
+    using net = link(true);
+    // A queue that has no room for any of it.
+    net.run(tc!, ..."qdisc add dev near root tbf rate 1mbit burst 10kb latency 1ms".split(" "));
+    using own = new Sockets();
+    const a = own.add(net.inside(() => new Socket(AF_INET, SOCK_DGRAM)));
+    a.settimeout(5 * slowness);
+    a.connect(["10.9.0.2", 9]);
+    a.setsockopt(IPPROTO_IP, IP_RECVERR, 1); // otherwise no send tells of it
+    const zero = new ZeroCopy(a);
+    const dropped = (): number => JSON.parse(net.run(tc!, "-s", "-j", "qdisc", "show", "dev", "near"))[0].drops;
+    expect(codeOf(() => a.send(data(33_000)))).toBe("ENOBUFS");
+    expect(dropped()).toBe(1);
+    expect(codeOf(() => zero.send(data(33_000)))).toBe("ENOBUFS");
+    expect(dropped()).toBe(2);
+    net.run(tc!, ..."qdisc del dev near root".split(" "));
+    net.ip("neigh del 10.9.0.2 dev near");
+    zero.send(data(33_000));
+    expect(zero.reap()).toBe(1);
+    answer(net);
+    zero.wait();
+  },
+);
+
+onLink("a wait that was given up keeps no process alive", async () => {
   using net = new Network();
   net.ip("link add near type veth peer name far");
   for (const name of ["near", "far"]) net.ip(`link set ${name} mtu 65000 up`);
