@@ -12,9 +12,13 @@ import type { Socket } from "../socket.ts";
 /** The result of an iteration that has ended. */
 export const END: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
-/** Ends every view of a piece of memory. One that its user has moved away is the user's. */
-export function detach(memory: ArrayBuffer): void {
+/**
+ * Ends every view of a piece of memory; whether it did: the engine does not end what an operation of its own is using (a
+ * write to a file, say). One that its user has moved away is the user's.
+ */
+export function detach(memory: ArrayBuffer): boolean {
   if (!memory.detached) memory.transfer(0);
+  return memory.detached;
 }
 
 /** What was looked at too late. */

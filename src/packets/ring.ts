@@ -154,9 +154,11 @@ class Place {
     return (this.memory ??= this.mapping.part(this.start, this.size));
   }
 
-  end(): void {
+  /** Ends what looks at the block; whether it could. */
+  end(): boolean {
+    if (this.memory !== null && !detach(this.memory)) return false;
     this.frame = 0;
-    if (this.memory !== null) detach(this.memory);
+    return true;
   }
 }
 
@@ -164,8 +166,8 @@ class Place {
  * A frame of a {@link Block}: one object for all frames of a block, which the loop moves from one to the next. Nothing is
  * copied: copy what shall stay.
  *
- * Once its block is released, every property throws a TypeError, and what `data` gave is detached: its methods throw, and it
- * has no element any more.
+ * Once its block is released, every property throws a TypeError, and what `data` gave is detached: it reads as empty, or
+ * throws.
  */
 export class Frame extends FrameBytes {
   readonly #place: Place;
@@ -260,7 +262,12 @@ export class Frame extends FrameBytes {
     return packet.decode(name, name.length, 0, this.#place.fd) as PacketAddress;
   }
 
-  /** The frame itself: `snapLength` bytes in the ring, good until the block is released. */
+  /**
+   * The frame itself: `snapLength` bytes in the ring, good until the block is released.
+   *
+   * Give a copy to what goes on by itself, as `fs.write` with a callback or `zlib.deflate` do: the block cannot be released
+   * before such an operation has ended. (Closed meanwhile, the ring leaves the memory to it.)
+   */
   get data(): Buffer {
     const at = this.#header();
     const place = this.#place;
@@ -279,8 +286,8 @@ export class Frame extends FrameBytes {
   }
 }
 
-/** Ends a block: no frame of it is good any more. */
-let endBlock: (block: Block) => void;
+/** Ends a block, so that no frame of it is good any more; whether it could. */
+let endBlock: (block: Block) => boolean;
 
 /**
  * A block of a {@link PacketRing}: its frames, to be looked at once.
@@ -314,7 +321,11 @@ export class Block implements IterableIterator<Frame, undefined> {
     this.#further = this.#ahead + (words[this.#ahead + NEXT]! >>> 2);
   }
 
-  /** The next frame; the block is released where there is none. */
+  /**
+   * The next frame; the block is released where there is none.
+   *
+   * @throws TypeError as {@link PacketRing.release}.
+   */
   next(): IteratorResult<Frame, undefined> {
     if (this.#left === 0) {
       this.#release(this);
@@ -339,8 +350,9 @@ export class Block implements IterableIterator<Frame, undefined> {
 
   static {
     endBlock = (block) => {
+      if (!block.#place.end()) return false;
       block.#left = 0;
-      block.#place.end();
+      return true;
     };
   }
 }
@@ -519,10 +531,13 @@ export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame>
   /**
    * Gives the block that is being looked at back to the kernel: frames of it that nobody saw are lost. A loop that has seen
    * the last one does that by itself.
+   *
+   * @throws TypeError where an operation that has not ended uses a frame's data: the kernel would write over it. The block
+   *   stays as it is, for another try.
    */
   release(): void {
     if (this.#block === null) return;
-    endBlock(this.#block);
+    if (!endBlock(this.#block)) throw new TypeError("frame: its data is in use by an operation that has not ended");
     this.#block = null;
     Atomics.store(this.words, (this.#index * this.#blockSize) / 4 + BLOCK_STATUS, TP_STATUS_KERNEL);
     this.#index = (this.#index + 1) % this.#blockCount;
@@ -584,6 +599,7 @@ export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame>
   }
 
   override close(): void {
+    // What an operation uses stays mapped until that has ended.
     if (this.#block !== null) endBlock(this.#block);
     this.#block = null;
     super.close();

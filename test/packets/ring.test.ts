@@ -5,6 +5,8 @@
  */
 import { expect } from "bun:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { promisify } from "node:util";
+import { deflate, inflateSync } from "node:zlib";
 import {
   AF_INET,
   AF_INET6,
@@ -324,6 +326,46 @@ function firstOf(ring: PacketRing, sender: Socket): [Frame, Buffer, Block] {
   const { value } = block.next();
   return [value!, value!.data, block];
 }
+
+packet("a block whose data an operation is using is not the kernel's before that has ended", async () => {
+  using wire = new Wire();
+  const ring = wire.ring({ blockSize: 4096, blockCount: 2, blockTimeout: 0.002 });
+  const sender = wire.sender();
+  const inUse = new TypeError("frame: its data is in use by an operation that has not ended");
+  const first = frame(PEER, MAC, "first");
+  sender.send(first);
+  expect(ring.wait(PATIENCE)).toBe(true);
+  let data!: Buffer;
+  let deflated!: Promise<Buffer>;
+  const use = (one: Frame): void => {
+    data = one.data;
+    deflated = promisify(deflate)(data) as Promise<Buffer>;
+  };
+  expect(() => {
+    for (const one of ring.block()) use(one);
+  }).toThrow(inUse);
+  expect(() => ring.release()).toThrow(inUse);
+  // The kernel has one block more, and no third.
+  for (let i = 0; i < 4; i++) {
+    Bun.sleepSync(5);
+    sender.send(frame(PEER, MAC, `next ${i}`));
+  }
+  expect(inflateSync(await deflated).equals(first)).toBe(true);
+  expect(data.equals(first)).toBe(true);
+  const [seen] = take(ring, 1, (one) => one.data.toString("latin1", 14, 20));
+  expect([seen, data.length, data.toString()]).toEqual(["next 0", 0, ""]);
+
+  // A ring that is closed meanwhile keeps the memory for it.
+  sender.send(first);
+  expect(ring.wait(PATIENCE)).toBe(true);
+  for (const one of ring.block()) {
+    use(one);
+    break;
+  }
+  const had = Buffer.from(data);
+  ring.close();
+  expect(inflateSync(await deflated).equals(had)).toBe(true);
+});
 
 packet("a frame of one block is not taken for one of the next", () => {
   using wire = new Wire();
