@@ -587,6 +587,7 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
   /** What came as control messages does not go on with the data, but how long the datagrams are that came as one. */
   #becomeSendable(): void {
     const table = this.#table!;
+    if (this.#unclaimed !== null) closeUnclaimed(this.#unclaimed);
     for (let i = 0; i < this.#length; i++) {
       const at = HEADER_WORDS + MESSAGE_WORDS * i + CONTROL_LENGTH;
       if (table.words[at] === 0) continue;

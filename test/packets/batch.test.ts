@@ -480,6 +480,23 @@ describe("descriptors", () => {
     }
   });
 
+  passing("that nobody asks for are closed when the batch is sent on, or a message is added", () => {
+    for (const use of [
+      (batch: MessageBatch<"AF_UNIX">, b: Socket<"AF_UNIX">) => void b.sendBatch(batch),
+      (batch: MessageBatch<"AF_UNIX">) => void batch.push("three"),
+    ]) {
+      using own = new Sockets();
+      const [batch, , b] = received(own);
+      const open = descriptors().length;
+      use(batch, b);
+      // There is nothing left to ask for.
+      expect(batch.ancillary(1)).toEqual([]);
+      expect(descriptors().length).toBe(open - 3);
+      batch.clear();
+      expect(descriptors().length).toBe(open - 3);
+    }
+  });
+
   passing("that somebody asked for are his, and are not inherited", () => {
     using own = new Sockets();
     const [batch, , b] = received(own);
