@@ -20,7 +20,6 @@ import {
 import {
   AF_PACKET,
   EAGAIN,
-  ENOBUFS,
   ETH_P_ALL,
   MSG_DONTWAIT,
   PACKET_ADD_MEMBERSHIP,
@@ -661,6 +660,8 @@ export class TransmitRing extends PacketSocketRing {
   #gone = 0;
   /** The error of a frame that was refused, after others that were not. */
   #refused = 0;
+  /** The room that the caller fills: the next frame's, unless a frame was given up meanwhile. */
+  #reserved: Buffer | null = null;
 
   /**
    * Opens a ring.
@@ -712,32 +713,38 @@ export class TransmitRing extends PacketSocketRing {
     return this.#filled - this.#gone;
   }
 
+  /** Whether every slot is taken. */
+  #isFull(): boolean {
+    // Who waits for slots one by one shall not look at the whole ring each time.
+    return this.#filled - this.#gone === this.frameCount && this.pending === this.frameCount;
+  }
+
   /**
    * The room of the next frame, `maxLength` bytes with whatever they held; `null` where no slot is free. It is the same until
-   * `commit`, and from then on the kernel's: what is written there later may be sent, too.
+   * `commit`, or until `put` takes the slot. From then on it is the kernel's: what is written there later may be sent, too.
    *
    * @throws OSError (EBADF) where the ring is closed.
    */
   reserve(): Buffer | null {
-    // Who waits for slots one by one shall not look at the whole ring each time.
     this.open("send");
-    if (this.#filled - this.#gone === this.frameCount && this.pending === this.frameCount) return null;
-    return this.#room(this.#filled);
+    if (this.#reserved === null && !this.#isFull()) this.#reserved = this.#room(this.#filled);
+    return this.#reserved;
   }
 
   /**
    * Fills the slot that `reserve` gave.
    *
    * @param length - How long the frame is, its link header with it.
-   * @throws OSError: EBADF; ENOBUFS where no slot is free.
+   * @throws OSError (EBADF); TypeError where no slot is reserved.
    */
   commit(length: number): void {
     const n = integer(length, "length", 1, this.maxLength);
-    if (this.reserve() === null) throw systemError("send", -ENOBUFS);
-    const at = this.#at(this.#filled);
-    this.words[at + LENGTH] = n;
-    Atomics.store(this.words, at + STATUS, TP_STATUS_SEND_REQUEST);
-    this.#filled++;
+    this.open("send");
+    const reserved = this.#reserved;
+    if (reserved === null) throw new TypeError("commit: no slot is reserved");
+    const room = this.#room(this.#filled);
+    if (room !== reserved) room.set(reserved.subarray(0, n));
+    this.#fill(n);
   }
 
   /**
@@ -752,11 +759,19 @@ export class TransmitRing extends PacketSocketRing {
     if (frame.length === 0 || frame.length > this.maxLength) {
       throw wrongValue("data", `1 to ${this.maxLength} bytes`, frame.length);
     }
-    const room = this.reserve();
-    if (room === null) return false;
-    room.set(frame);
-    this.commit(frame.length);
+    this.open("send");
+    if (this.#isFull()) return false;
+    this.#room(this.#filled).set(frame);
+    this.#fill(frame.length);
     return true;
+  }
+
+  #fill(length: number): void {
+    const at = this.#at(this.#filled);
+    this.words[at + LENGTH] = length;
+    Atomics.store(this.words, at + STATUS, TP_STATUS_SEND_REQUEST);
+    this.#filled++;
+    this.#reserved = null;
   }
 
   /**

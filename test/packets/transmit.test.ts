@@ -73,7 +73,7 @@ packet("a full ring takes no more, until there is room", async () => {
   for (let n = 0; n < 16; n++) expect(ring.put(numbered(n))).toBe(true);
   expect(ring.put(numbered(16))).toBe(false);
   expect(ring.reserve()).toBeNull();
-  expect(codeOf(() => ring.commit(60))).toBe("ENOBUFS");
+  expect(() => ring.commit(60)).toThrow(new TypeError("commit: no slot is reserved"));
   expect(ring.wait(PATIENCE)).toBe(true); // which hands over what is filled
   expect(ring.put(numbered(16))).toBe(true);
   await ring.ready({ free: 16 });
@@ -137,6 +137,31 @@ packet("a frame that the interface refuses is given up and told once; those arou
   expect(ring.flush()).toBe(5);
   expect(ring.wait(PATIENCE, 1024)).toBe(true);
   for (const text of ["i", "j", "k", "l", "m", "n", "o", "p"]) expect(sock.recv(2000)).toEqual(frame(PEER, MAC, text));
+});
+
+packet("what is reserved stays so while frames before it are given up", () => {
+  using wire = new Wire();
+  const ring = wire.transmitRing();
+  const sock = wire.receiver();
+  for (let round = 0; round < 3; round++) {
+    ring.put(Buffer.alloc(5));
+    ring.put(frame(PEER, MAC, "first"));
+    ring.put(Buffer.alloc(1600));
+    const room = ring.reserve()!;
+    frame(PEER, MAC, "filled before").copy(room);
+    expect([codeOf(() => ring.flush()), ring.flush(), codeOf(() => ring.flush())]).toEqual(["EINVAL", 1, "EMSGSIZE"]);
+    expect(ring.reserve()).toBe(room);
+    room.write(" and behind", 14 + 13);
+    ring.commit(60);
+    expect(ring.flush()).toBe(1);
+    for (const text of ["first", "filled before and behind"]) expect(sock.recv(2000)).toEqual(frame(PEER, MAC, text));
+  }
+  // Another that takes the slot takes it from who has reserved it.
+  frame(PEER, MAC, "over").copy(ring.reserve()!);
+  ring.put(frame(PEER, MAC, "put"));
+  expect(() => ring.commit(60)).toThrow(new TypeError("commit: no slot is reserved"));
+  expect(ring.flush()).toBe(1);
+  expect(sock.recv(2000)).toEqual(frame(PEER, MAC, "put"));
 });
 
 packet("an interface that is down keeps what is filled; one that is gone is an error each time", () => {
