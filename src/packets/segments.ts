@@ -13,6 +13,7 @@ import {
   EMSGSIZE,
   ENOPROTOOPT,
   EOPNOTSUPP,
+  IPPROTO_UDP,
   SOCK_DGRAM,
   SocketKind,
   UDP_SEGMENT,
@@ -216,6 +217,8 @@ function segments(sock: Socket, data: unknown, segmentSize: unknown, address: un
   const name = outName.slice(0, length);
   present(view, "data"); // a getter of the address may have taken its memory
   const isInternet = sock.family === AF_INET || sock.family === AF_INET6;
-  const isCut = isInternet && UDP_SEGMENT !== undefined;
+  // Others have datagrams too: those of ICMP would send all of it as one.
+  const isUdp = isInternet && (sock.proto === 0 || sock.proto === IPPROTO_UDP);
+  const isCut = isUdp && UDP_SEGMENT !== undefined;
   return new Segments(bytesOf(view), size, name, address ?? undefined, isCut) as unknown as MessageBatch;
 }

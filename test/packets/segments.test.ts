@@ -5,6 +5,7 @@ import {
   AF_INET6,
   CMSG_SPACE,
   hasIPv6,
+  IPPROTO_ICMP,
   IPPROTO_UDP,
   SO_RCVBUF,
   SOCK_DGRAM,
@@ -194,6 +195,22 @@ cutting("a batch has messages cut, by a control message", () => {
   batch.push("plain", b.getsockname());
   expect(a.sendBatch(batch)).toBe(2);
   expect(received(b, 5005)).toEqual([...cut(pattern(5000), 2000), Buffer.from("plain")]);
+});
+
+needs(lacking || "ICMP", lacking === "")("a protocol that knows no segments gets datagrams", () => {
+  using net = new Network();
+  net.run("sh", "-c", "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range");
+  using own = new Sockets();
+  const sock = own.add(net.inside(() => new Socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)));
+  sock.settimeout(5 * slowness);
+  const echo = pattern(3000).slice();
+  for (let at = 0; at < 3000; at += 1000) echo.set([8, 0], at); // a question; the kernel sets its number and checksum
+  expect(sendSegments(sock, echo, 1000, ["127.0.0.1", 0])).toBe(3000);
+  for (let at = 0; at < 3000; at += 1000) {
+    const answer = sock.recv(4000);
+    expect([answer.length, answer[0]]).toEqual([1000, 0]);
+    expect(answer.subarray(8).equals(echo.subarray(at + 8, at + 1000))).toBe(true);
+  }
 });
 
 needs("AF_UNIX datagram socket", hasUnixDatagrams)("a family that knows no segments gets datagrams", () => {
