@@ -18,24 +18,14 @@ import {
   SocketKind,
   UDP_SEGMENT,
 } from "../constants.ts";
-import { systemError } from "../errors.ts";
+import { OSError, systemError } from "../errors.ts";
 import { outName } from "../families/family.ts";
 import { type AddressArgument, type FamilyName, familyOf } from "../families/index.ts";
 import { shim, TIMED_OUT } from "../native.ts";
 import type { WaitOptions } from "../promises/names.ts";
 import type { Socket as PromisesSocket } from "../promises/socket.ts";
 import { rootSocket, Socket } from "../socket.ts";
-import {
-  errorOf,
-  makeTable,
-  type MessageBatch,
-  putSegmentSize,
-  SEGMENT_SPACE,
-  setMessage,
-  setName,
-  setRange,
-  setSize,
-} from "./batch.ts";
+import { errorOf, makeTable, putSegmentSize, SEGMENT_SPACE, setMessage, setName, setRange, setSize } from "./batch.ts";
 
 /** The most data of a datagram: that of IPv6, without the header of UDP. */
 const SEGMENT_MAX = 65527;
@@ -72,6 +62,11 @@ class Segments implements Batch {
     this.#name = name;
     this.#address = address;
     this.#isCut = isCut;
+  }
+
+  /** How many bytes were sent. */
+  get sent(): number {
+    return this.#sent;
   }
 
   [HOLD](): void {}
@@ -159,8 +154,10 @@ class Segments implements Batch {
  * @param address - Where to; left out or `null` on a connected socket. A host's name is resolved here, and blocks: give a
  *   number.
  * @param options - `signal`, of a socket by promises.
- * @returns How many bytes were sent: all of them, or whole datagrams up to where an error or the timeout ended it.
- * @throws OSError, where nothing was sent: EMSGSIZE, ECONNREFUSED of an earlier datagram; BlockingIOError, TimeoutError.
+ * @returns How many bytes were sent: all of them, or whole datagrams up to where an error, the timeout or the signal ended it.
+ *   Only that count tells of it then: who sends the rest is told what is wrong.
+ * @throws OSError, where nothing was sent: EMSGSIZE, ECONNREFUSED of an earlier datagram; BlockingIOError, TimeoutError; by promises the signal's
+ *   reason, too.
  *
  * @example
  * ```ts
@@ -195,16 +192,21 @@ export function sendSegments(
 ): number | Promise<number> {
   const core = rootSocket(sock);
   if (core === sock) {
-    return Socket.prototype.sendBatch.call(core, segments(core, data, segmentSize, address));
+    return Socket.prototype.sendBatch.call(core, segments(core, data, segmentSize, address) as never);
   }
   return (async () => {
-    optionsOf(options, "options", ["signal"]);
+    const { signal } = optionsOf(options, "options", ["signal"]) as WaitOptions;
     const all = segments(core, data, segmentSize, address);
-    return (sock as PromisesSocket).sendBatch(all, options ?? {});
+    try {
+      return await (sock as PromisesSocket).sendBatch(all as never, options ?? {});
+    } catch (error) {
+      if (all.sent > 0 && (error instanceof OSError || error === signal?.reason)) return all.sent;
+      throw error;
+    }
   })();
 }
 
-function segments(sock: Socket, data: unknown, segmentSize: unknown, address: unknown): MessageBatch {
+function segments(sock: Socket, data: unknown, segmentSize: unknown, address: unknown): Segments {
   const size = integer(segmentSize, "segmentSize", 1, SEGMENT_MAX);
   if (sock.type !== SOCK_DGRAM) {
     throw wrongValue("sock", "a socket of datagrams", SocketKind[sock.type] ?? `type ${sock.type}`);
@@ -220,5 +222,5 @@ function segments(sock: Socket, data: unknown, segmentSize: unknown, address: un
   // Others have datagrams too: those of ICMP would send all of it as one.
   const isUdp = isInternet && (sock.proto === 0 || sock.proto === IPPROTO_UDP);
   const isCut = isUdp && UDP_SEGMENT !== undefined;
-  return new Segments(bytesOf(view), size, name, address ?? undefined, isCut) as unknown as MessageBatch;
+  return new Segments(bytesOf(view), size, name, address ?? undefined, isCut);
 }

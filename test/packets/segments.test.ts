@@ -32,6 +32,7 @@ import {
   worksInEmulator,
 } from "../help.ts";
 import { capture, join, lacking, Network, tshark } from "../networks.ts";
+import { rejection } from "../promises/help.ts";
 
 /** Whether the kernel cuts and coalesces: an emulator of programs knows no such options. */
 const hasSegmentation =
@@ -244,6 +245,35 @@ needs("AF_UNIX datagram socket", hasUnixDatagrams)("by promises all is sent in t
   a.close();
   b.close();
 });
+
+needs("AF_UNIX datagram socket", hasUnixDatagrams)(
+  "a part that was sent is told by promises, however it ended",
+  async () => {
+    const data = pattern(1_000_000);
+    for (const end of ["timeout", "signal", "close"]) {
+      const [a, b] = promises.socketpair(1 /* AF_UNIX */, SOCK_DGRAM);
+      if (end === "timeout") a.settimeout(0.02);
+      const giveUp = new AbortController();
+      const sending = sendSegments(a, data, 1000, null, { signal: giveUp.signal });
+      await Bun.sleep(1);
+      if (end === "signal") giveUp.abort();
+      if (end === "close") a.close();
+      const first = await sending;
+      expect(first).toBeGreaterThan(0);
+      expect(first).toBeLessThan(data.length);
+      // Who goes on is told what is wrong, where nothing more was sent.
+      const again = sendSegments(a, data.subarray(first), 1000, null, { signal: giveUp.signal });
+      expect(await rejection(again)).toBe(
+        end === "timeout" ? "TimeoutError" : end === "signal" ? "AbortError" : "OSError",
+      );
+      const all: Buffer[] = [];
+      while (all.length < first / 1000) all.push(await b.recv(2000));
+      expect(all).toEqual(cut(data.subarray(0, first), 1000));
+      a.close();
+      b.close();
+    }
+  },
+);
 
 /** A network with an interface that cuts nothing itself: what is sent leaves in datagrams, for tshark to see. */
 needs(lacking || "tshark", lacking === "" && tshark !== null)(
