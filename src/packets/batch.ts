@@ -18,6 +18,7 @@ import { type Batch, BLOCKED, HOLD, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   AddressFamily,
   AF_UNIX,
+  EAGAIN,
   EBADF,
   IPPROTO_UDP,
   MSG_CMSG_CLOEXEC,
@@ -34,17 +35,32 @@ import {
   SOL_SOCKET,
   UDP_COALESCED_INFO,
   UDP_GRO,
-  UDP_SEGMENT,
-  UDP_SEND_MSG_SIZE,
 } from "../constants.ts";
 import { failed, systemError } from "../errors.ts";
-import { outName } from "../families/family.ts";
 import { type AddressArgument, decodeName, type FamilyName, familyOf, type SenderOf } from "../families/index.ts";
 import { type AncillaryData, readControl, type ReceivedAncillaryData } from "../message.ts";
 import type { Timespec } from "../messages/ancillary.ts";
-import { IO_NAME_WORD, ioWords, NAME_MAX, shim } from "../native.ts";
+import { IO_NAME_WORD, ioWords, NAME_MAX, shim, TIMED_OUT } from "../native.ts";
 import { type AnySocket, rootSocket, type Socket } from "../socket.ts";
 import { begin, dataAt, lengthAt, levelAt, spaceOf, typeAt } from "./control.ts";
+import { refusals, Segments } from "./segments.ts";
+import {
+  CONTROL_LENGTH,
+  errorOf,
+  FLAGS,
+  HEADER_WORDS,
+  LENGTH,
+  makeTable,
+  MESSAGE_WORDS,
+  NAME_LENGTH,
+  NAME_WORDS,
+  putSegmentSize,
+  ROOM,
+  setMessage,
+  setName,
+  setRange,
+  type Table,
+} from "./table.ts";
 
 /** What {@link MessageBatch} takes by name. */
 export interface BatchOptions {
@@ -56,95 +72,8 @@ export interface BatchOptions {
   ancbufsize?: number;
 }
 
-// struct bs_batch, by words.
-const SIZE = 1;
-const CONTROL_SIZE = 2;
-const FIRST = 3;
-const COUNT = 4;
-const ERROR = 5;
-const HEADER_WORDS = 12;
-
-// struct bs_message, by words.
-const LENGTH = 0;
-const FLAGS = 1;
-const NAME_LENGTH = 2;
-const CONTROL_LENGTH = 3;
-const MESSAGE_WORDS = 4;
-
-const ROOM = 96; // BS_MESSAGE_ROOM
-const NAME_WORDS = NAME_MAX / 4;
-
-/** The batch's own memory, by words and bytes, and where its parts begin; see `struct bs_batch`. */
-export interface Table {
-  readonly words: Int32Array;
-  readonly view: DataView;
-  /** The first word of the names. */
-  readonly names: number;
-  /** The first byte of the control messages. */
-  readonly controls: number;
-}
-
-/** Memory for so many messages. Who holds it sets the header's `first` and `count` before a send. */
-export function makeTable(capacity: number, size: number, controlSize: number): Table {
-  const beforeNames = HEADER_WORDS * 4 + capacity * (MESSAGE_WORDS * 4 + ROOM);
-  const controls = beforeNames + capacity * NAME_MAX;
-  const memory = new ArrayBuffer(controls + capacity * controlSize);
-  const words = new Int32Array(memory);
-  words[0] = capacity;
-  words[SIZE] = size;
-  words[CONTROL_SIZE] = controlSize;
-  return { words, view: new DataView(memory), names: beforeNames / 4, controls };
-}
-
-/** Sets what is to be sent of a message, but its control messages and its name. */
-export function setMessage({ words }: Table, i: number, length: number, controlLength: number): void {
-  const at = HEADER_WORDS + MESSAGE_WORDS * i;
-  words[at + LENGTH] = length;
-  words[at + FLAGS] = 0;
-  words[at + CONTROL_LENGTH] = controlLength;
-}
-
-const outWords = new Int32Array(outName.buffer);
-
-/** Gives a message the name that an encoder left. */
-export function setName({ words, names }: Table, i: number, length: number): void {
-  words[HEADER_WORDS + MESSAGE_WORDS * i + NAME_LENGTH] = length;
-  const at = names + NAME_WORDS * i;
-  for (let word = 0; word < length; word += 4) words[at + (word >> 2)] = outWords[word >> 2]!;
-}
-
-/** How many bytes lie from one message's data to the next's. */
-export function setSize({ words }: Table, size: number): void {
-  words[SIZE] = size;
-}
-
-/** Which messages to send. */
-export function setRange({ words }: Table, first: number, count: number): void {
-  words[FIRST] = first;
-  words[COUNT] = count;
-}
-
-/** What ended a send in its midst: a negative result, or 0. */
-export function errorOf({ words }: Table): number {
-  return words[ERROR]!;
-}
-
 /** What a control message of a UDP socket is called that says how long the datagrams are that came as one. */
-export const COALESCED = UDP_GRO ?? UDP_COALESCED_INFO;
-/** And one that says how long those shall be that go as one. */
-export const SEGMENT = UDP_SEGMENT ?? UDP_SEND_MSG_SIZE;
-/** How many bytes its number has. */
-const SEGMENT_BYTES = UDP_SEGMENT === undefined ? 4 : 2;
-/** The room that it takes. */
-export const SEGMENT_SPACE: number = spaceOf(SEGMENT_BYTES);
-
-/** Writes a control message that has the system send the data in datagrams of so many bytes; its length. */
-export function putSegmentSize(view: DataView, at: number, size: number): number {
-  const data = begin(view, at, IPPROTO_UDP, SEGMENT, SEGMENT_BYTES);
-  if (SEGMENT_BYTES === 2) view.setUint16(data, size, true);
-  else view.setUint32(data, size, true);
-  return SEGMENT_SPACE;
-}
+const COALESCED = UDP_GRO ?? UDP_COALESCED_INFO;
 
 /** Where a time lies in a control message of SOL_SOCKET, and of what unit its smaller part is. */
 const times = new Map<number | undefined, number>([
@@ -216,6 +145,8 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
   /** Whether its control messages are such as were received. */
   #isReceived = false;
   #isHeld = false;
+  /** What is left of the message whose turn it is, where it goes in pieces. */
+  #pieces: Segments | null = null;
   /** What ended a send in its midst, for the next send to tell; and the same of a receive. */
   #sendError = 0;
   #receiveError = 0;
@@ -371,7 +302,8 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
 
   /**
    * How many datagrams a message is: 1, unless the socket has `UDP_GRO` and several came as one. That needs `ancbufsize` of
-   * `CMSG_SPACE(4)`, and a `size` of 65535.
+   * `CMSG_SPACE(4)`, and a `size` of 65535. Sent on, it is as many datagrams again: the kernel cuts it, or each is sent where
+   * the kernel or the path does not.
    */
   segments(i: number): number {
     const length = this.#message(i, LENGTH);
@@ -456,6 +388,7 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
   skip(): void {
     this.#own();
     this.#sendError = 0;
+    this.#pieces = null;
     if (this.#sent < this.#length) this.#sent++;
   }
 
@@ -489,7 +422,8 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
   }
 
   [RECEIVE](sock: Socket, flags: number, timeout: number): number {
-    const { words } = this.#usableBy(sock);
+    const table = this.#usableBy(sock);
+    const { words } = table;
     const fd = sock.fileno();
     if (fd < 0) throw systemError("recvmmsg", -EBADF);
     const kept = this.#receiveError;
@@ -502,7 +436,7 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     const f = isUnix ? flags | (MSG_CMSG_CLOEXEC ?? 0) : flags;
     const n = shim.bs_recv_batch(fd, words, words, this.#data, this.#data, f, timeout);
     if (n < 0) return failed("recvmmsg", n);
-    this.#receiveError = words[ERROR]!;
+    this.#receiveError = errorOf(table);
     this.#length = n;
     this.#isReceived = true;
     this.#from = sock;
@@ -522,17 +456,53 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     if (this.#sent === this.#length) this.#sent = 0;
     if (this.#length === 0) return 0;
     if (this.#isReceived) this.#becomeSendable();
+    const before = this.#sent;
+    const due = timeout > 0 ? performance.now() + timeout * 1000 : 0;
+    let left = timeout;
+    let failure: number;
+    for (;;) {
+      failure = this.#sendSome(table, fd, flags, left);
+      if (failure === 0 ? this.#sent === this.#length : !this.#isRefused(failure)) break;
+      if (due > 0) left = Math.max((due - performance.now()) / 1000, 1e-9);
+    }
+    const n = this.#sent - before;
+    if (n > 0 && (failure === -EAGAIN || failure === TIMED_OUT)) return n;
+    if (n === 0 && failure !== 0) {
+      const error = systemError("sendmmsg", failure, this.address(this.#sent) ?? undefined);
+      if (already === 0) throw error;
+    }
+    this.#sendError = failure;
+    return n;
+  }
+
+  /** One call, or the pieces of one message: what ended it before its end, a negative result, or 0. */
+  #sendSome(table: Table, fd: number, flags: number, timeout: number): number {
+    const pieces = this.#pieces;
+    if (pieces !== null) {
+      const failure = pieces.send(fd, flags, timeout);
+      if (pieces.isSent) {
+        this.#pieces = null;
+        this.#sent++;
+      }
+      return failure;
+    }
     setRange(table, this.#sent, this.#length - this.#sent);
     const n = shim.bs_send_batch(fd, table.words, table.words, this.#data, this.#data, flags, timeout);
-    if (n < 0) {
-      const error = systemError("sendmmsg", n, this.address(this.#sent) ?? undefined);
-      if (already === 0) throw error;
-      this.#sendError = n;
-      return 0;
-    }
+    if (n < 0) return n;
     this.#sent += n;
-    this.#sendError = errorOf(table);
-    return n;
+    const failure = errorOf(table);
+    if (failure !== 0 || this.#sent === this.#length) return failure;
+    return timeout > 0 ? TIMED_OUT : -EAGAIN; // no error: there was no time or no room for more
+  }
+
+  /** Whether what ended a send is that a message is not cut again on its way: then its pieces are sent, one by one. */
+  #isRefused(failure: number): boolean {
+    const i = this.#sent;
+    if (this.#pieces !== null || !refusals.has(-failure) || this.segments(i) === 1) return false;
+    const { words, names } = this.#table!;
+    const name = new Uint8Array(words.buffer, 4 * (names + NAME_WORDS * i), this.#message(i, NAME_LENGTH)).slice();
+    this.#pieces = new Segments(this.data(i), this.#segmentSizes[i]!, name, undefined, false);
+    return true;
   }
 
   get [BLOCKED](): boolean {
@@ -581,10 +551,14 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     this.#length = 0;
     this.#sent = 0;
     this.#sendError = 0;
+    this.#pieces = null;
     this.#turn = this.#turn === INT_MAX ? 1 : this.#turn + 1;
   }
 
-  /** What came as control messages does not go on with the data, but how long the datagrams are that came as one. */
+  /**
+   * What came as control messages does not go on with the data, but how long the datagrams are that came as one: the kernel
+   * cuts it again, or where it refuses to, its pieces are sent.
+   */
   #becomeSendable(): void {
     const table = this.#table!;
     if (this.#unclaimed !== null) closeUnclaimed(this.#unclaimed);

@@ -25,7 +25,7 @@ import { shim, TIMED_OUT } from "../native.ts";
 import type { WaitOptions } from "../promises/names.ts";
 import type { Socket as PromisesSocket } from "../promises/socket.ts";
 import { rootSocket, Socket } from "../socket.ts";
-import { errorOf, makeTable, putSegmentSize, SEGMENT_SPACE, setMessage, setName, setRange, setSize } from "./batch.ts";
+import { errorOf, makeTable, putSegmentSize, SEGMENT_SPACE, setMessage, setName, setRange, setSize } from "./table.ts";
 
 /** The most data of a datagram: that of IPv6, without the header of UDP. */
 const SEGMENT_MAX = 65527;
@@ -42,10 +42,10 @@ const MESSAGES = 256;
 const table = makeTable(MESSAGES, 0, SEGMENT_SPACE);
 
 /** What the kernel, or the path that the data would take, says where it does not cut. */
-const refusals = new Set([EIO, EINVAL, EOPNOTSUPP, ENOPROTOOPT, EMSGSIZE]);
+export const refusals = new Set([EIO, EINVAL, EOPNOTSUPP, ENOPROTOOPT, EMSGSIZE]);
 
 /** Data that a socket sends as it sends a batch. What it counts are bytes. */
-class Segments implements Batch {
+export class Segments implements Batch {
   readonly #data: Uint8Array;
   readonly #length: number;
   readonly #size: number;
@@ -69,6 +69,10 @@ class Segments implements Batch {
     return this.#sent;
   }
 
+  get isSent(): boolean {
+    return this.#sent === this.#length;
+  }
+
   [HOLD](): void {}
 
   [RELEASE](): void {}
@@ -84,26 +88,31 @@ class Segments implements Batch {
   [SEND](sock: Socket, flags: number, timeout: number, already: number): number {
     const fd = sock.fileno();
     if (fd < 0) throw systemError("sendmmsg", -EBADF);
-    const due = timeout > 0 ? performance.now() + timeout * 1000 : 0;
     const before = this.#sent;
+    const failure = this.send(fd, flags, timeout);
+    if (failure !== 0 && this.#sent === 0 && already === 0) throw systemError("sendmmsg", failure, this.#address);
+    this.#failed = failure !== 0 && failure !== -EAGAIN && failure !== TIMED_OUT;
+    return this.#sent - before;
+  }
+
+  /** Sends what is left; what ended it before its end: a negative result, or 0. */
+  send(fd: number, flags: number, timeout: number): number {
+    const due = timeout > 0 ? performance.now() + timeout * 1000 : 0;
     let left = timeout;
     while (this.#sent < this.#length) {
       const n = this.#sendSome(fd, flags, left);
       const failure = n < 0 ? n : errorOf(table);
       if (failure === 0) {
         // Less than was to be sent, and no error: there was no time or no room for more.
-        if (!this.#tookAll(n)) break;
+        if (n !== this.#messages) return timeout > 0 ? TIMED_OUT : -EAGAIN;
       } else if (this.#isCut && refusals.has(-failure)) {
         this.#isCut = false;
-      } else if (this.#sent === 0 && already === 0) {
-        throw systemError("sendmmsg", failure, this.#address);
       } else {
-        this.#failed = failure !== -EAGAIN && failure !== TIMED_OUT;
-        break;
+        return failure;
       }
       if (due > 0) left = Math.max((due - performance.now()) / 1000, 1e-9);
     }
-    return this.#sent - before;
+    return 0;
   }
 
   /** How many bytes a message has: as many whole segments as the kernel cuts, or one. */
@@ -113,12 +122,8 @@ class Segments implements Batch {
     return Math.max(1, Math.min(SEGMENTS_MAX, most)) * this.#size;
   }
 
-  /** How many messages the last call had, and where it began. */
+  /** How many messages the last call had. */
   #messages = 0;
-
-  #tookAll(sent: number): boolean {
-    return sent === this.#messages;
-  }
 
   /** One call: how many messages were sent, or what went wrong. */
   #sendSome(fd: number, flags: number, timeout: number): number {

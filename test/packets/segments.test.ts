@@ -8,6 +8,7 @@ import {
   IPPROTO_ICMP,
   IPPROTO_UDP,
   SO_RCVBUF,
+  SO_SNDBUF,
   SOCK_DGRAM,
   SOCK_STREAM,
   Socket,
@@ -187,6 +188,86 @@ cutting("what came as one goes on as one, and is cut again", () => {
   expect(b.sendBatch(batch)).toBe(1);
   expect(received(c, 5000)).toEqual(cut(pattern(5000), 900));
 });
+
+needs(lacking || "UDP_SEGMENT", lacking === "" && hasSegmentation)(
+  "what came as one goes on by a link that does not cut it, once, also where there is no room for all of it",
+  async () => {
+    using here = new Network();
+    using there = new Network();
+    join(here, "left", there, "right");
+    for (const [net, name] of [[here, "left"] as const, [there, "right"] as const]) net.ip(`link set ${name} mtu 1000`);
+    here.ip("addr add 10.9.0.1/24 dev left");
+    there.ip("addr add 10.9.0.2/24 dev right");
+    using own = new Sockets();
+    const [a, b] = here.inside(() => two(own, families[0]!));
+    const c = own.add(there.inside((): Socket => new Socket(AF_INET, SOCK_DGRAM)));
+    c.bind(["10.9.0.2", 0]);
+    c.settimeout(5 * slowness);
+    b.setsockopt(IPPROTO_UDP, UDP_GRO, 1);
+    const forward = own.add(here.inside((): Socket => new Socket(AF_INET, SOCK_DGRAM)));
+    forward.settimeout(5 * slowness);
+    const batch = new MessageBatch(b, { capacity: 8, size: 65535, ancbufsize: CMSG_SPACE(4) });
+    const data = pattern(14_100);
+    const come = (): void => {
+      a.sendto("first", b.getsockname());
+      sendSegments(a, data, 1400, b.getsockname());
+      a.sendto("between", b.getsockname());
+      sendSegments(a, data, 1200, b.getsockname());
+      a.sendto("last", b.getsockname());
+      expect(b.recvBatch(batch)).toBe(5);
+      batch.setAddress(c.getsockname());
+    };
+    const all = ["first", ...cut(data, 1400), "between", ...cut(data, 1200), "last"].map((one) => Buffer.from(one));
+    const length = all.reduce((sum, one) => sum + one.length, 0);
+    come();
+    expect([forward.sendBatch(batch), batch.sent]).toEqual([5, 5]);
+    expect(received(c, length)).toEqual(all);
+    expect(forward.sendBatch(batch)).toBe(5); // all of them again
+    expect(received(c, length)).toEqual(all);
+
+    const mac = JSON.parse(there.ip("-json link show dev right"))[0].address;
+    const answer = (): string => here.ip(`neigh replace 10.9.0.2 lladdr ${mac} nud stale dev left`);
+    there.ip("link set right arp off");
+    forward.setsockopt(SOL_SOCKET, SO_SNDBUF, 8000);
+
+    // Nobody answers at first: what is sent stays here.
+    come();
+    here.ip("neigh flush dev left");
+    forward.setblocking(false);
+    expect(forward.sendBatch(batch)).toBe(1);
+    expect(codeOf(() => forward.sendBatch(batch))).toBe("EAGAIN");
+    answer();
+    forward.settimeout(5 * slowness);
+    expect([forward.sendBatch(batch), batch.sent]).toEqual([4, 5]);
+    expect(received(c, length)).toEqual(all);
+
+    using later = new promises.Socket({ fileno: forward.detach() });
+    come();
+    here.ip("neigh flush dev left");
+    const sent = later.sendBatch(batch as never);
+    await Bun.sleep(5);
+    expect(batch.sent).toBe(1);
+    answer();
+    expect([await sent, batch.sent]).toEqual([5, 5]);
+    expect(received(c, length)).toEqual(all);
+
+    // Passed over in its midst, a message is not gone on with.
+    come();
+    here.ip("neigh flush dev left");
+    later.settimeout(0);
+    expect(await later.sendBatch(batch as never)).toBe(1);
+    batch.skip();
+    answer();
+    later.settimeout(5 * slowness);
+    expect(await later.sendBatch(batch as never)).toBe(3);
+    const came: Buffer[] = [];
+    while (came.at(-1)?.toString() !== "last") came.push(c.recv(2000));
+    const pieces = came.indexOf(came.find((one) => one.toString() === "between")!) - 1;
+    expect(pieces).toBeGreaterThan(0);
+    expect(pieces).toBeLessThan(10);
+    expect(came).toEqual([...all.slice(0, 1 + pieces), ...all.slice(1 + 11)]);
+  },
+);
 
 cutting("a batch has messages cut, by a control message", () => {
   using own = new Sockets();

@@ -207,11 +207,9 @@ onLink("and while somebody waits, by promises", async () => {
   const waits = zero.wait();
   await Bun.sleep(1);
   a.setsockopt(IPPROTO_UDP, UDP_SEGMENT, 100);
-  const refused = zero.send(data(33_000));
+  expect(await rejected(zero.send(data(33_000)))).toBe("EINVAL");
   a.setsockopt(IPPROTO_UDP, UDP_SEGMENT, 0);
-  const sent = zero.send(data(33_000));
-  expect(await rejected(refused)).toBe("EINVAL");
-  expect(await sent).toBe(33_000);
+  expect(await zero.send(data(33_000))).toBe(33_000);
   await Bun.sleep(1);
   expect(zero.pending).toBe(2);
   answer(net);
