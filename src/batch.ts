@@ -17,8 +17,11 @@ export const CORE: unique symbol = Symbol("core");
 
 /** What `recvBatch` and `sendBatch` take. */
 export interface Batch {
-  /** @throws TypeError where another call has it. */
-  [HOLD](): void;
+  /**
+   * @param end - Ends the call before its time, where the batch is disposed of meanwhile.
+   * @throws TypeError where another call has it.
+   */
+  [HOLD](end: ((reason: unknown) => void) | null): void;
   [RELEASE](): void;
   /** Receives what is there, at most as many messages as fit; how many. */
   [RECEIVE](sock: Socket, flags: number, timeout: number): number;
@@ -31,12 +34,12 @@ export interface Batch {
   readonly [BLOCKED]: boolean;
 }
 
-/** A batch that an argument is, for a call that has it from now on. */
-export function hold(value: unknown): Batch {
+/** A batch that an argument is, for a call that has it from now on; `end` ends that call, if it waits on the event loop. */
+export function hold(value: unknown, end: ((reason: unknown) => void) | null = null): Batch {
   const batch = value as Batch | null | undefined;
   if (typeof batch !== "object" || batch === null || typeof batch[HOLD] !== "function") {
     throw wrongType("batch", "a MessageBatch", value);
   }
-  batch[HOLD]();
+  batch[HOLD](end);
   return batch;
 }

@@ -145,6 +145,8 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
   /** Whether its control messages are such as were received. */
   #isReceived = false;
   #isHeld = false;
+  /** Ends the call that has it, if that waits on the event loop. */
+  #end: ((reason: unknown) => void) | null = null;
   /** What is left of the message whose turn it is, where it goes in pieces. */
   #pieces: Segments | null = null;
   /** What ended a send in its midst, for the next send to tell; and the same of a receive. */
@@ -399,26 +401,32 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     this.#isReceived = false;
   }
 
-  /** Gives the memory up, and closes descriptors that came and that nobody asked for. Its calls fail from then on. */
+  /**
+   * Gives the memory up, and closes descriptors that came and that nobody asked for. A call that waits with it is rejected, and
+   * later ones fail.
+   */
   [Symbol.dispose](): void {
     if (this.#table === null) return;
     this.#empty();
     this.#table = null;
     this.#data = Buffer.alloc(0);
     this.#views.length = this.#parts.length = this.#addresses.length = 0;
+    this.#end?.(disposed());
   }
 
   // ---- What a socket does with it ----
 
   /** Of the sockets, as what follows. */
-  [HOLD](): void {
+  [HOLD](end: ((reason: unknown) => void) | null): void {
     if (!(#isHeld in this)) throw wrongType("batch", "a MessageBatch", this);
     this.#own();
     this.#isHeld = true;
+    this.#end = end;
   }
 
   [RELEASE](): void {
     this.#isHeld = false;
+    this.#end = null;
   }
 
   [RECEIVE](sock: Socket, flags: number, timeout: number): number {

@@ -734,7 +734,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
       next,
       return: () => {
         const over = end();
-        this.#waits.end(attempt, undefined); // steps that were begun and not waited for
+        this.#waits.end((wait) => (wait as { attempt: unknown }).attempt === attempt, undefined); // steps that were begun and not waited for
         return Promise.resolve(over);
       },
       [Symbol.asyncIterator]: () => items,
@@ -1080,10 +1080,10 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     const signal = takeSignal(args, 1);
     const flags = args.length < 2 ? 0 : bits(args[1], "flags");
     const timeout = timeoutWith(flags, this.#timeout);
-    const batch = hold(args[0]);
+    const given = [args[0], flags, timeout, 0];
+    const wait = { attempt, self: this, args: given, syscall, timeout, signal };
+    const batch = hold(args[0], (reason) => this.#waits.end((one) => one === wait, reason));
     try {
-      const given = [batch, flags, timeout, 0];
-      const wait = { attempt, self: this, args: given, syscall, timeout, signal };
       return (await this.#waits.run(wantedBy(flags, wanted), wait)) as number;
     } finally {
       batch[RELEASE]();

@@ -512,12 +512,12 @@ export class Waits implements Waiting {
     this.#isDry = isDry && !this.#hasMore && (this.#armed & READABLE) !== 0;
   }
 
-  /** Ends those that wait by an attempt of the caller's own. */
-  end(attempt: unknown, reason: unknown): void {
+  /** Ends some of those that wait, with that reason. */
+  end(isMeant: (wait: unknown) => boolean, reason: unknown): void {
     for (const line of this.#lines) {
       for (let one = line.first; one !== null;) {
         const { next } = one;
-        if (one.wait.attempt === attempt) one.fail(reason);
+        if (isMeant(one.wait)) one.fail(reason);
         one = next;
       }
     }

@@ -149,6 +149,36 @@ describe("a batch is one call's", () => {
     batch.push("free again");
   });
 
+  test("disposed of in flight: the call is rejected at once, also behind others", async () => {
+    using a = udp();
+    using b = udp();
+    const before = b.recv(100);
+    const batches = [new MessageBatch(b), new MessageBatch(b)];
+    const waits = batches.map((batch) => b.recvBatch(batch));
+    await turn();
+    batches[1]![Symbol.dispose]();
+    await expect(waits[1]!).rejects.toThrow(new TypeError("batch: it was disposed of"));
+    await a.sendto("one", b.getsockname());
+    expect((await before).toString()).toBe("one");
+    await turn();
+    batches[0]![Symbol.dispose]();
+    await expect(waits[0]!).rejects.toThrow(new TypeError("batch: it was disposed of"));
+    await a.sendto("two", b.getsockname());
+    expect((await b.recv(100)).toString()).toBe("two");
+  });
+
+  unix("disposed of while it is sent: the call is rejected at once", async () => {
+    const [a, b] = unixPair();
+    const batch = new MessageBatch(a, { capacity: 1000, size: 1000 });
+    for (let i = 0; i < 1000; i++) batch.push(Buffer.alloc(1000));
+    const waits = a.sendBatch(batch);
+    await turn();
+    batch[Symbol.dispose]();
+    await expect(waits).rejects.toThrow(new TypeError("batch: it was disposed of"));
+    a.close();
+    b.close();
+  });
+
   test("disposed of, or its memory taken away, in flight: the call is rejected, and what comes is there for the next", async () => {
     using a = udp();
     using b = udp();
