@@ -42,6 +42,7 @@ import { type AncillaryData, readControl, type ReceivedAncillaryData } from "../
 import type { Timespec } from "../messages/ancillary.ts";
 import { IO_NAME_WORD, ioWords, NAME_MAX, shim, TIMED_OUT } from "../native.ts";
 import { type AnySocket, rootSocket, type Socket } from "../socket.ts";
+import { within } from "./common.ts";
 import { begin, dataAt, lengthAt, levelAt, spaceOf, typeAt } from "./control.ts";
 import { refusals, Segments } from "./segments.ts";
 import {
@@ -212,9 +213,53 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
   // ---- What is in a message ----
 
   /**
+   * How many bytes of data a message has.
+   *
+   * @param i - Which message, from 0 on.
+   */
+  byteLength(i: number): number {
+    return this.#message(i, LENGTH);
+  }
+
+  /**
+   * A byte of a message's data. It takes no view, and so no memory.
+   *
+   * @param i - Which message, from 0 on.
+   * @param at - Which byte: the first is 0.
+   * @throws RangeError behind the message's end.
+   */
+  uint8(i: number, at: number): number {
+    return this.#data[this.#find(i, at, 1)]!;
+  }
+
+  /**
+   * A number of two bytes of a message's data, in network byte order; see {@link uint8}.
+   *
+   * @param i - Which message, from 0 on.
+   * @param at - Where it begins.
+   */
+  uint16(i: number, at: number): number {
+    const j = this.#find(i, at, 2);
+    return (this.#data[j]! << 8) | this.#data[j + 1]!;
+  }
+
+  /**
+   * A number of four bytes of a message's data, in network byte order; see {@link uint8}.
+   *
+   * @param i - Which message, from 0 on.
+   * @param at - Where it begins.
+   */
+  uint32(i: number, at: number): number {
+    const j = this.#find(i, at, 4);
+    const data = this.#data;
+    return ((data[j]! << 24) | (data[j + 1]! << 16) | (data[j + 2]! << 8) | data[j + 3]!) >>> 0;
+  }
+
+  /**
    * A message's data: a view, whose bytes are good until the batch is used again. They may be changed, and sent on.
    *
-   * No memory is taken for it as long as what comes to this place is as long as what came before.
+   * No memory is taken for it as long as what comes to this place is as long as what came before; {@link uint8} and its like
+   * take none at all.
    *
    * @param i - Which message, from 0 on.
    */
@@ -525,6 +570,13 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     if (table === null) throw disposed();
     if (!(Number.isInteger(i) && i >= 0 && i < this.#length)) throw wrongIndex("i", i, this.#length);
     return table.words[HEADER_WORDS + MESSAGE_WORDS * i + what]!;
+  }
+
+  /** Where so many bytes of a message's data lie. */
+  #find(i: number, at: number, size: number): number {
+    within(at, size, this.#message(i, LENGTH));
+    if (this.#data.length === 0) throw detached();
+    return i * this.#size + at;
   }
 
   /** The table, for a change: no call has it. */

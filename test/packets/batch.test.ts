@@ -267,10 +267,42 @@ describe("what is read", () => {
     expect(little.truncated(0)).toBe(false);
   });
 
+  test("numbers in the data are read without a view, and not behind its end", () => {
+    using own = new Sockets();
+    const batch = filled(own.udp(), ["other", "\u{1f600}ab", ""]);
+    expect([0, 1, 2].map((i) => batch.byteLength(i))).toEqual([5, 6, 0]);
+    const data = batch.data(1);
+    for (let at = 0; at < 6; at++) {
+      expect(batch.uint8(1, at)).toBe(data[at]!);
+      if (at <= 4) expect(batch.uint16(1, at)).toBe(data.readUInt16BE(at));
+      if (at <= 2) expect(batch.uint32(1, at)).toBe(data.readUInt32BE(at));
+    }
+    for (const [call, size] of [["uint8", 1] as const, ["uint16", 2] as const, ["uint32", 4] as const]) {
+      expect(() => batch[call](1, 7 - size)).toThrow(RangeError);
+      for (const at of [-1, 0.5, NaN, "0", undefined]) expect(() => batch[call](1, at as number)).toThrow(/^at: /);
+      expect(() => batch[call](2, 0)).toThrow(RangeError);
+      expect(() => batch[call](3, 0)).toThrow(/^i: /);
+    }
+    detach(data);
+    expect(() => batch.uint8(1, 0)).toThrow(new TypeError("batch: its ArrayBuffer is detached"));
+    batch[Symbol.dispose]();
+    expect(() => batch.uint16(1, 0)).toThrow(new TypeError("batch: it was disposed of"));
+  });
+
   test("numbers of messages that are not there are refused", () => {
     using own = new Sockets();
     const batch = filled(own.udp(), ["one", "two"]);
-    for (const method of ["data", "address", "flags", "truncated", "ancillary", "timestamp", "segments"] as const) {
+    const methods = [
+      "data",
+      "byteLength",
+      "address",
+      "flags",
+      "truncated",
+      "ancillary",
+      "timestamp",
+      "segments",
+    ] as const;
+    for (const method of methods) {
       for (const i of [2, -1, 2 ** 32, -0.5, NaN, "0", null, undefined, 0n, {}]) {
         expect(() => batch[method](i as number)).toThrow(Number.isInteger(i) ? /^i: expected less than 2/ : /^i: /);
       }
