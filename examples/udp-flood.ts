@@ -1,11 +1,12 @@
 /**
- * Sends UDP packets as fast as the machine can, or at a rate, with a number in each, for udp-sink.ts to count.
+ * Sends UDP packets as fast as the machine can, or at a rate, for udp-sink.ts to count: the first two bytes of each say which
+ * run it is of, the next six which packet of the run.
  *
  *   bun examples/udp-flood.ts <host> <port> [bytes [seconds [packets a second]]]      1200 bytes, 5 seconds
  *
  * The packets go in pieces of 64, which Linux cuts from one message: only that many numbers are written for each call.
  */
-import { AF_INET, OSError, SO_SNDBUF, SOCK_DGRAM, Socket, SOL_SOCKET } from "berkeley-sockets";
+import { AF_INET, AF_INET6, OSError, SO_SNDBUF, SOCK_DGRAM, Socket, SOL_SOCKET } from "berkeley-sockets";
 import { sendSegments } from "berkeley-sockets/packets";
 
 const [host, port, bytesText = "1200", secondsText = "5", rateText = "Infinity"] = process.argv.slice(2);
@@ -19,7 +20,9 @@ const PIECE = Math.max(1, Math.min(64, Math.floor(65000 / bytes)));
 const data = new Uint8Array(PIECE * bytes);
 const view = new DataView(data.buffer);
 
-using sock = new Socket(AF_INET, SOCK_DGRAM);
+const run = Math.floor(Math.random() * 65536);
+
+using sock = new Socket(host.includes(":") ? AF_INET6 : AF_INET, SOCK_DGRAM);
 sock.setsockopt(SOL_SOCKET, SO_SNDBUF, 4 << 20);
 sock.connect([host, Number(port)]);
 
@@ -40,7 +43,11 @@ function show(): void {
 }
 
 while (clock() < seconds) {
-  for (let i = 0; i < PIECE; i++) view.setBigUint64(i * bytes, BigInt(sent + i));
+  for (let i = 0; i < PIECE; i++) {
+    view.setUint16(i * bytes, run);
+    view.setUint16(i * bytes + 2, (sent + i) / 2 ** 32);
+    view.setUint32(i * bytes + 4, sent + i);
+  }
   try {
     sent += sendSegments(sock, data, bytes) / bytes;
   } catch (error) {

@@ -350,6 +350,28 @@ describe("flood and sink", () => {
     expect(stdout).toEndWith(`${sent} packets, ${Number(sent) * bytes} bytes, 0 lost (0.00 %)`);
   });
 
+  const withIPv6 = needs("signals, IPv6", !isWindows && hasIPv6Loopback);
+  withIPv6("each flood is counted by itself, over IPv4 and IPv6, and what is lost is seen", async () => {
+    const sink = example("udp-sink.ts");
+    const [port = ""] = await sink.line(/^port (\d+)$/);
+    let sent = 0;
+    for (const host of ["127.0.0.1", "::1"]) {
+      const flood = await example("udp-flood.ts", host, port, "100", "0.2", `${5000 / slowness}`).end();
+      sent += Number(/^(\d+) packets/.exec(flood.stdout)![1]);
+    }
+    // A third, of which some packets are not sent.
+    using sock = new Socket(AF_INET, SOCK_DGRAM);
+    const packet = Buffer.alloc(8, 0xff);
+    for (const number of [5, 6, 9, 10]) {
+      packet.writeUIntBE(number, 2, 6);
+      sock.sendto(packet, ["127.0.0.1", Number(port)]);
+    }
+    await Bun.sleep(200 * slowness);
+    process.kill(sink.pid, "SIGINT");
+    const share = (200 / (sent + 6)).toFixed(2);
+    expect((await sink.end()).stdout).toEndWith(`${sent + 4} packets, ${sent * 100 + 32} bytes, 2 lost (${share} %)`);
+  });
+
   test("a flood that nobody listens to says so", async () => {
     using silent = new Socket(AF_INET, SOCK_DGRAM);
     silent.bind(["127.0.0.1", 0]);
