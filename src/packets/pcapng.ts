@@ -27,7 +27,7 @@ const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 export interface CapturedFrame {
   /** The bytes that were captured. */
   readonly data: NodeJS.ArrayBufferView;
-  /** How long the frame was: as long as its data by default. */
+  /** How long the frame was, not less than its data: as long as that by default. */
   readonly length?: number;
   /** When it came: seconds since 1970. */
   readonly seconds: number;
@@ -45,7 +45,7 @@ export interface CapturedFrame {
 export interface PcapngInterface {
   /** What a frame begins with, `LINKTYPE_*` of https://www.tcpdump.org/linktypes.html: 1, Ethernet, by default. */
   linkType?: number;
-  /** The most bytes of a frame that are captured; 0, no limit, by default. */
+  /** The most bytes of a frame that are captured, with its VLAN's tag: what is longer is cut. 0, no limit, by default. */
   snapLength?: number;
 }
 
@@ -111,8 +111,9 @@ const kinds = [INBOUND | UNICAST, INBOUND | BROADCAST, INBOUND | MULTICAST, INBO
 export class PcapngWriter implements Disposable {
   #fd: number;
   readonly #isOwn: boolean;
-  /** The link type of each interface. */
+  /** The link type of each interface, and the most bytes of its frames. */
   readonly #links: number[] = [];
+  readonly #snaps: number[] = [];
   #buffer: Buffer = Buffer.allocUnsafeSlow(BUFFER);
   #length = 0;
   /** How much of that is written already: where a file takes a part only. */
@@ -164,6 +165,7 @@ export class PcapngWriter implements Disposable {
     this.#option(INTERFACE_NAME, bytes);
     this.#option(TIME_RESOLUTION, Buffer.of(9)); // nanoseconds
     this.#end(start);
+    this.#snaps.push(snap === 0 ? Infinity : snap);
     return this.#links.push(link) - 1;
   }
 
@@ -178,10 +180,12 @@ export class PcapngWriter implements Disposable {
   write(frame: CapturedFrame, index = 0): void {
     if (typeof frame !== "object" || frame === null) throw wrongType("frame", "a frame", frame);
     const link = this.#links[this.#interface(index)];
+    const snap = this.#snaps[index]!;
     const { data: view, length, vlan, vlanProtocol, packetType, seconds, nanoseconds } = frame;
     if (!ArrayBuffer.isView(view)) throw wrongType("frame.data", "an ArrayBufferView", view);
     const data = bytesOf(bytes(view, "frame.data"));
-    const whole = length === undefined ? byteLengthOf(data) : integer(length, "frame.length", 0, UINT_MAX - TAG_SIZE);
+    const here = byteLengthOf(data);
+    const whole = length === undefined ? here : integer(length, "frame.length", here, UINT_MAX - TAG_SIZE);
     const s = integer(seconds, "frame.seconds", 0, UINT_MAX);
     const ns = integer(nanoseconds, "frame.nanoseconds", 0, 999_999_999);
     const tci = vlan === undefined || vlan === null ? -1 : integer(vlan, "frame.vlan", 0, 0xffff);
@@ -190,8 +194,9 @@ export class PcapngWriter implements Disposable {
         ? ETH_P_8021Q
         : integer(vlanProtocol, "frame.vlanProtocol", 0, 0xffff);
 
-    const tag = tci >= 0 && link === LINKTYPE_ETHERNET && data.length >= TAG ? TAG_SIZE : 0;
-    const captured = data.length + tag;
+    const hasPlace = link === LINKTYPE_ETHERNET && here >= TAG && snap >= TAG + TAG_SIZE;
+    const tag = tci >= 0 && hasPlace ? TAG_SIZE : 0;
+    const captured = Math.min(here + tag, snap);
     const start = this.#begin(PACKET, PACKET_SIZE + padded(captured));
     this.#u32(index);
     this.#time(s, ns);
@@ -202,9 +207,9 @@ export class PcapngWriter implements Disposable {
       this.#buffer.set(data.subarray(0, TAG), at);
       this.#buffer.writeUInt16BE(tpid, at + TAG);
       this.#buffer.writeUInt16BE(tci, at + TAG + 2);
-      this.#buffer.set(data.subarray(TAG), at + TAG + TAG_SIZE);
+      this.#buffer.set(data.subarray(TAG, captured - TAG_SIZE), at + TAG + TAG_SIZE);
     } else {
-      this.#buffer.set(data, at);
+      this.#buffer.set(captured < here ? data.subarray(0, captured) : data, at);
     }
     this.#pad(captured);
     this.#u16(PACKET_FLAGS);

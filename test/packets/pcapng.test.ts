@@ -179,6 +179,27 @@ needs(lacking || "tshark", lacking === "" && tshark !== null)("what a ring recei
   if (capinfos !== null) expect(Bun.spawnSync([capinfos, path]).stdout.toString()).toContain("Number of packets = 201");
 });
 
+test("no frame has more bytes than its interface, with a tag that is put back", () => {
+  const path = folder.file("snap.pcapng");
+  const data = Buffer.from(Array.from({ length: 64 }, (_, i) => i));
+  {
+    using file = new PcapngWriter(path);
+    for (const snapLength of [64, 66, 68, 0, 15, 16]) file.addInterface("eth0", { snapLength });
+    for (let i = 0; i < 6; i++) file.write({ ...one, data, length: 1500, vlan: 5 }, i);
+    file.write({ ...one, data }, 4);
+  }
+  const tagged = Buffer.concat([data.subarray(0, 12), Buffer.of(0x81, 0, 0, 5), data.subarray(12)]);
+  const packets = blocksOf(readFileSync(path)).filter(([type]) => type === 6);
+  const seen = packets.map(([, content]) => {
+    const [captured, length] = [content.readUInt32LE(12), content.readUInt32LE(16)];
+    return [length, content.subarray(20, 20 + captured).toString("hex")];
+  });
+  const expected = [64, 66, 68, 68].map((n) => [1504, tagged.subarray(0, n).toString("hex")]);
+  const little = data.subarray(0, 15).toString("hex");
+  const first = tagged.subarray(0, 16).toString("hex");
+  expect(seen).toEqual([...expected, [1500, little], [1504, first], [64, little]]);
+});
+
 test("a frame larger than what is collected is written", () => {
   const path = folder.file("large.pcapng");
   const data = Buffer.alloc(1_000_003, "large");
@@ -302,6 +323,7 @@ test("what is wrong is told by name, and not written", () => {
     [{ nanoseconds: 1_000_000_000 }, /^frame\.nanoseconds: /],
     [{ nanoseconds: 1n }, /^frame\.nanoseconds: /],
     [{ length: -1 }, /^frame\.length: /],
+    [{ length: 59 }, /^frame\.length: /],
     [{ length: 2 ** 32 }, /^frame\.length: /],
     [{ vlan: 65536 }, /^frame\.vlan: /],
     [{ vlan: 1, vlanProtocol: -1 }, /^frame\.vlanProtocol: /],
