@@ -54,8 +54,8 @@ const RING_MAX = 2 ** 32 - PAGE;
 /** What the kernel is told of frames in a receive ring; they are as long as they are, up to a block. */
 const FRAME_UNIT = 2048;
 
-/** The longest time before a block is handed over, in seconds. */
-const BLOCK_TIMEOUT_MAX = 3600;
+/** The longest time before a block is handed over, in seconds: some kernels keep milliseconds in 16 bits. */
+const BLOCK_TIMEOUT_MAX = 65.535;
 
 // struct tpacket_block_desc, by words.
 const BLOCK_STATUS = 2;
@@ -106,7 +106,7 @@ export interface PacketRingOptions {
   blockSize?: number;
   /** How many blocks: 64 by default. */
   blockCount?: number;
-  /** After how many seconds a block that is not full is handed over, if there is a frame in it: 0.01 by default. */
+  /** After how many seconds a block that is not full is handed over, if there is a frame in it: 0.001 to 65.535, 0.01 by default. */
   blockTimeout?: number;
   /** A program that says which frames, and how much of each, from the first on; see `parseFilter`. */
   filter?: Iterable<FilterInstruction>;

@@ -720,7 +720,7 @@ packet("what is wrong is told by name before anything is opened, and nothing sta
       ["lo", { blockSize: 2 ** 30, blockCount: 4 }, /^RangeError: options\.blockCount: /],
       ["lo", { blockTimeout: 0 }, /^RangeError: options\.blockTimeout: /],
       ["lo", { blockTimeout: null }, /^RangeError: options\.blockTimeout: /],
-      ["lo", { blockTimeout: 4000 }, /^RangeError: options\.blockTimeout: /],
+      ["lo", { blockTimeout: 65.536 }, /^RangeError: options\.blockTimeout: /],
       ["lo", { blockTimeout: NaN }, /^RangeError: options\.blockTimeout: /],
       ["lo", { blockTimeout: "1" }, /^TypeError: options\.blockTimeout: /],
       ["lo", { filter: "text" }, /^TypeError: options\.filter/],
