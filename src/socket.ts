@@ -694,7 +694,8 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   }
 
   /**
-   * Receives as many messages as there are, by one call: waits for the first only. See recvmmsg(2).
+   * Receives as many messages as there are, by one call: waits for the first only. See recvmmsg(2). (With `MSG_PEEK` each
+   * place of the batch gets the same message, the first one.)
    *
    * @param batch - A `MessageBatch` of `berkeley-sockets/packets`: what was in it is gone, even where the call fails.
    * @param flags - `MSG_*`.
