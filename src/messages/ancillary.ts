@@ -127,7 +127,10 @@ export type NumberType =
   | "flowinfo"
   /** `IP_RECVFRAGSIZE`, `IPV6_RECVFRAGSIZE`: the size of the largest fragment. Linux. */
   | "fragsize"
-  /** `UDP_GRO`: the data is several datagrams, each of so many bytes, the last of what is left. Linux, Windows. */
+  /**
+   * `UDP_GRO`: the data is several datagrams, each of so many bytes, the last of what is left. Nothing else tells of it: who
+   * receives without control messages has them as one. Linux, Windows.
+   */
   | "gro"
   /** `UDP_SEGMENT`: send the data as datagrams of so many bytes. Linux, Windows. */
   | "segment"
