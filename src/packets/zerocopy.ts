@@ -153,14 +153,13 @@ export class ZeroCopy<Sock extends AnySocket<never> | AnySocket = AnySocket> {
       this.#next = (this.#next + 1) >>> 0;
       return n;
     } catch (error) {
+      if (!(error instanceof OSError) || this.#core.fileno() < 0) throw error;
       // A packet that was made and then refused, by a queue that is full or because it cannot be cut, has used a number up:
       // its notice is there already. (But for one of fragments, of which some were sent: those are copies.)
       const before = this.#next;
       while (this.#receive(MSG_DONTWAIT, 0) !== WOULD_BLOCK);
       // Without one it was refused because the kernel keeps no more notices for the socket, which a plain call does not need.
-      if (error instanceof OSError && error.errno === ENOBUFS && this.#next === before) {
-        return this.#plain(data, 0, address);
-      }
+      if (error.errno === ENOBUFS && this.#next === before) return this.#plain(data, 0, address);
       throw error;
     }
   }

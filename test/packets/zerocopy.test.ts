@@ -291,6 +291,7 @@ describe("bad input", () => {
     a.close();
     p.close();
     expect(codeOf(() => zero.send("x"))).toBe("EBADF");
+    expect(() => zero.send(data(33_000), ["127.0.0.1", 9])).toThrow("sendto EBADF");
     expect(await rejected(later.send(data(33_000)))).toBe("EBADF");
   });
 
