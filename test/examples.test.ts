@@ -1,5 +1,6 @@
 /**
- * Every program of examples/ is run here (the network tools in tools/), most of them with a real other end:
+ * Every program of examples/ is run here (the network tools in tools/, those of a family or a protocol in families/), most
+ * of them with a real other end:
  * Python's sockets where python3 is installed, socat where it is, a socket of the test's own that plays systemd or the log
  * daemon.
  */
@@ -66,29 +67,40 @@ afterEach(async () => {
 describe("usage", () => {
   const wrong: [name: string, ...args: string[]][] = [
     ["activated-server.ts", "soon"],
+    ["can-cyclic.ts", "send", "vcan0", "often", "123", "00"],
     ["candump.ts", "-n", "none", "vcan0"],
-    ["capture.ts", "lo"],
     ["cansend.ts", "vcan0", "123#XYZ"],
+    ["capture.ts", "lo"],
     ["dns-query.ts"],
     ["echo-client-any.ts", "localhost"],
     ["echo-client.ts", "no port"],
     ["echo-server-any.ts"],
     ["echo-server.ts", "-1"],
+    ["hci-dump.ts", "eth0"],
+    ["isotp.ts", "ask", "vcan0", "7E0", "7E8"],
+    ["j1939.ts", "send", "vcan0", "80", "100", "FEF1", "00"],
     ["mdns-browse.ts", "http"],
+    ["mptcp-echo.ts", "serve", "127.0.0.1", "65536"],
     ["multicast.ts", "send", "239.0.0.1", "5000"],
     ["options-of-bun-socket.ts", "no port"],
     ["pass-fd.ts", "serve"],
     ["ping.ts"],
+    ["qrtr-lookup.ts", "modem"],
     ["quickstart-peer.ts", "nobody"],
+    ["rds-ping.ts", "-c", "0", "127.0.0.1"],
+    ["rfcomm-echo.ts", "send", "nobody", "1", "hello"],
     ["route-list.ts", "-4"],
+    ["sctp-echo.ts", "send", "127.0.0.1", "5000"],
     ["sd-notify.ts", "READY"],
     ["sha256-kernel.ts"],
     ["sniff.ts", "lo", "none"],
     ["syslog.ts", "--unknown"],
     ["tcp-info.ts", "127.0.0.1"],
+    ["tipc-service.ts", "serve", "1", "1"],
     ["traceroute.ts", "-x", "127.0.0.1"],
     ["udp-flood.ts", "127.0.0.1", "9", "7"],
     ["udp-sink.ts", "x"],
+    ["udplite.ts", "send", "127.0.0.1", "5000", "8"],
     ["vsock-echo.ts", "send", "-1", "5", "hello"],
     ["worker-server.ts", "http"],
   ];

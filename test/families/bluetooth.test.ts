@@ -34,6 +34,8 @@ import {
   SOL_HCI,
 } from "../../src/index.ts";
 import { codeOf, isLinux, needs, slowness, Sockets, thrown } from "../help.ts";
+import { Program } from "../program.ts";
+import { command as exampleCommand } from "../tools/help.ts";
 
 /** A test for which the kernel has to open such a socket. */
 function has(what: string, type: number, proto: number): ReturnType<typeof needs> {
@@ -270,6 +272,40 @@ bluez.each([
   }
 });
 
+const example = (name: string, ...args: string[]) => new Program(exampleCommand(name, ...args));
+
+const exampleTimeout = 30_000 * slowness;
+
+pair(
+  "examples/rfcomm-echo.ts: server and client",
+  async () => {
+    using server = example("rfcomm-echo.ts", "serve", "0");
+    const [channel = ""] = await server.line(/^listening on channel (\d+)$/);
+    expect(await example("rfcomm-echo.ts", "send", one!, channel, "grüß dich").end()).toEqual({
+      ...{ status: 0, stdout: "grüß dich", stderr: "" },
+    });
+    await server.line(new RegExp(`^served 11 bytes to ${two}$`));
+    const nobody = await example("rfcomm-echo.ts", "send", one!, "29", "x").end();
+    expect([nobody.status, nobody.stderr]).toEqual([1, expect.stringMatching(/^connect E\w+ /)]);
+  },
+  exampleTimeout,
+);
+
+bluez(
+  "examples/rfcomm-echo.ts: rctest sends to it",
+  async () => {
+    using server = example("rfcomm-echo.ts", "serve", "13");
+    await server.line(/^listening on channel 13$/);
+    const rctest = join(programs!, "usr", "bin", "rctest");
+    using client = new Program([rctest, "-i", "hci1", "-s", "-N", "3", "-D", "100", "-b", "64", "-P", "13", one!]);
+    // It reads no answer, and resets the connection when it is done.
+    const [bytes] = await server.line(new RegExp(`^served (\\d+) bytes to ${two}$`));
+    expect(Number(bytes)).toBeGreaterThanOrEqual(64);
+    await client.end();
+  },
+  exampleTimeout,
+);
+
 /** A controller's answer to a command: the event Command Complete, with the command's number. */
 const complete = (opcode: number): RegExp =>
   new RegExp(`^040e..01${Buffer.from(Uint16Array.of(opcode).buffer).toString("hex")}`);
@@ -431,6 +467,39 @@ pair("SCO: who listens, and what controllers without voice refuse", () => {
   }
   expect(client.getsockname()).toBe(two!);
 });
+
+pair(
+  "examples/hci-dump.ts shows the controllers, commands and events",
+  async () => {
+    using all = example("hci-dump.ts");
+    using second = example("hci-dump.ts", "hci1");
+    const time = String.raw`^\d\d:\d\d:\d\d\.\d{3} `;
+    for (const [number, address] of [one!, two!].entries()) {
+      const found = new RegExp(`${time}hci${number} = new controller ${address}$`);
+      await (number === 0 ? all : second).line(found);
+    }
+    using own = new Sockets();
+    const both = [0, 1].map((device) => {
+      const sock = bluetooth(own, SOCK_RAW, BTPROTO_HCI);
+      sock.bind([device]);
+      return sock;
+    });
+    // Until they are seen: a program begins with what there was before, and is late where the machine is.
+    const sending = setInterval(() => both.forEach((sock) => sock.send(command)), 200);
+    try {
+      const [address] = [two!.split(":").reverse().join(" ").toLowerCase()];
+      for (const program of [all, second]) {
+        await program.line(new RegExp(`${time}hci1 < command 1009:$`));
+        await program.line(new RegExp(`${time}hci1 > event command complete: 01 09 10 00 ${address}$`));
+      }
+    } finally {
+      clearInterval(sending);
+    }
+    expect(second.output.filter((line) => line.includes("hci0"))).toEqual([]);
+    expect(all.output.some((line) => / hci0 [<>] /.test(line))).toBe(true);
+  },
+  exampleTimeout,
+);
 
 // The last, since it turns the controllers off and on.
 pair("L2CAP over Bluetooth LE: the kind of address, and a fixed channel", () => {

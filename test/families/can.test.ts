@@ -786,6 +786,39 @@ withTool("candump", hasBcm)("candump sees a job's frames", async () => {
   ]);
 });
 
+withTool("candump", hasBcm)("examples/can-cyclic.ts: candump sees its frames, one after the other", async () => {
+  const before = receivers("raw");
+  const candump = new Program(["candump", "-L", "-n", "6", "vcan0,12345678:1FFFFFFF,1B1:7FF"]);
+  await listens("raw", before + 1);
+  const narrow = example("can-cyclic.ts", "send", "vcan0", "0.05", "1B1", "01", "0202", "1122334455667788");
+  await narrow.line(/^sending every 0\.05 s$/);
+  const { stdout } = await candump.end();
+  const seen = stdout.split("\n").map((line) => line.split(" ").at(-1)!);
+  const cycle = ["1B1#01", "1B1#0202", "1B1#1122334455667788"];
+  expect(seen).toEqual([...cycle, ...cycle]);
+  await narrow.kill();
+  using own = new Sockets();
+  const listener = raw(own);
+  expectQuiet(listener); // they end with the program
+  const wide = example("can-cyclic.ts", "send", "vcan0", "0.05", "12345678", "FF");
+  expect([words(listener.recv(100)), words(listener.recv(100))]).toEqual(["12345678#FF", "12345678#FF"]);
+  await wide.kill();
+  const nowhere = await example("can-cyclic.ts", "send", "vcan-none", "1", "123", "00").end();
+  expect(nowhere).toEqual({ status: 1, stdout: "", stderr: expect.stringMatching(/ENODEV/) });
+});
+
+withTool("cansend", hasBcm)("examples/can-cyclic.ts shows what changes of cansend's frames, and silence", async () => {
+  const watcher = example("can-cyclic.ts", "watch", "vcan0", "1B2", "FF0F", String(slowness));
+  await watcher.line(/^watching$/);
+  for (const frame of ["1B2#0102", "1B2#0112", "1B3#0203", "1B2#0103"]) {
+    expect((await new Program(["cansend", "vcan0", frame]).end()).status).toBe(0);
+  }
+  await watcher.line(new RegExp(`^none for ${slowness} s$`));
+  await new Program(["cansend", "vcan0", "1B2#0103"]).end(); // back again, and what it was
+  await watcher.line(/^0103$/);
+  expect(watcher.output.filter((line) => !line.startsWith("none"))).toEqual(["watching", "0102", "0103", "0103"]);
+});
+
 withPython(hasBcm)("CPython: a job there is heard here, and the other way round", async () => {
   using own = new Sockets();
   const [job, listener] = [bcm(own), raw(own)];
@@ -936,6 +969,45 @@ withTool("isotprecv", hasIsotp)("isotprecv receives what is sent", async () => {
   const data = message(4095);
   expect(isotp(own, 0x111, 0x222, CAN_ISOTP_WAIT_TX_DONE).send(data)).toBe(4095);
   expect((await receiver.end()).stdout.trim().toLowerCase()).toBe(spaced(data));
+});
+
+withTool("isotprecv", hasIsotp)("examples/isotp.ts: isotprecv gets what it sends", async () => {
+  const data = message(300);
+  const before = receivers("isotp");
+  const receiver = new Program(["isotprecv", "-s", "7E8", "-d", "7E0", "vcan0"]);
+  await listens("isotp", before);
+  const sent = await example("isotp.ts", "send", "vcan0", "7E0", "7E8", data.toString("hex")).end();
+  expect(sent).toEqual({ status: 0, stdout: "", stderr: "" });
+  expect((await receiver.end()).stdout.trim().toLowerCase()).toBe(spaced(data));
+  const nobody = await example("isotp.ts", "send", "vcan0", "7E0", "7E8", data.toString("hex")).end();
+  expect(nobody).toEqual({ status: 1, stdout: "", stderr: expect.stringMatching(/^send ECOMM/) });
+});
+
+withTool("isotpsend", hasIsotp)("examples/isotp.ts shows what isotpsend sends", async () => {
+  const receiver = example("isotp.ts", "receive", "vcan0", "1ABBCCDD", "1ADDCCBB");
+  await receiver.line(/^receiving on vcan0$/);
+  for (const data of [message(5), message(1000)]) {
+    const sender = new Program(["isotpsend", "-s", "1ADDCCBB", "-d", "1ABBCCDD", "vcan0"], {}, spaced(data));
+    expect(await sender.end()).toEqual({ status: 0, stdout: "", stderr: "" });
+    await receiver.line(new RegExp(`^${data.toString("hex").toUpperCase()}$`));
+  }
+});
+
+isotps("examples/isotp.ts asks a device that needs time, and one that refuses", async () => {
+  using own = new Sockets();
+  const listener = raw(own);
+  const device = isotp(own, 0x7e0, 0x7e8);
+  const answers = async (...all: Buffer[]) => {
+    const asking = example("isotp.ts", "ask", "vcan0", "7E0", "7E8", "22F190");
+    expect(device.recv(100)).toEqual(bytes(0x22, 0xf1, 0x90));
+    for (const answer of all) device.send(answer);
+    return await asking.end();
+  };
+  const vin = Buffer.concat([bytes(0x62, 0xf1, 0x90), Buffer.from("WVWZZZ1KZAW000000")]);
+  const answered = await answers(bytes(0x7f, 0x22, 0x78), bytes(0x7f, 0x22, 0x78), vin);
+  expect(answered).toEqual({ status: 0, stdout: vin.toString("hex").toUpperCase(), stderr: "" });
+  expect(await answers(bytes(0x7f, 0x22, 0x31))).toEqual({ status: 1, stdout: "7F2231", stderr: "" });
+  expect(words(listener.recv(100))).toBe("7E0#0322F190CCCCCCCC"); // a full frame
 });
 
 withPython(hasIsotp)("CPython: ISO-TP both ways, the same addresses and errors", async () => {
@@ -1196,6 +1268,66 @@ withTool("testj1939", hasJ1939)("testj1939 sends and receives, short messages an
   } finally {
     clearInterval(sending);
   }
+});
+
+withTool("testj1939", hasJ1939)("examples/j1939.ts shows what testj1939 sends, to all and to others", async () => {
+  const shown = example("j1939.ts", "listen", "vcan0");
+  const one = example("j1939.ts", "listen", "vcan0", "12400");
+  for (const program of [shown, one]) await program.line(/^group/);
+  const sends = async (to: string) => {
+    const sender = new Program(["testj1939", "-B", "-s8", "-p3", "vcan0:0x80", `vcan0:${to}`]);
+    expect((await sender.end()).status).toBe(0);
+  };
+  for (const to of ["0x21,0x12300", "0xff,0xfef1", "0x21,0x12400"]) await sends(to);
+  const data = "01 23 45 67 89 AB CD EF";
+  await shown.line(new RegExp(`^12300    80   21         3  ${data}$`));
+  await shown.line(new RegExp(`^0FEF1    80   FF         3  ${data}$`));
+  for (const program of [shown, one]) await program.line(new RegExp(`^12400    80   21         3  ${data}$`));
+  expect(one.output.length).toBe(2);
+});
+
+j1939s("examples/j1939.ts sends, short messages and long ones", async () => {
+  using own = new Sockets();
+  const [sock, listener] = [j1939(own, 0x20), raw(own)];
+  for (const data of [bytes(1, 2, 3), message(100)]) {
+    const sender = example("j1939.ts", "send", "vcan0", "80", "20", "12300", data.toString("hex"));
+    expect(sock.recvfrom(1000)).toEqual([data, [data.length > 8 ? "" : "vcan0", NO_NAME, PGN, 0x80]]);
+    expect(await sender.end()).toEqual({ status: 0, stdout: "", stderr: "" });
+  }
+  expect(words(listener.recv(100))).toBe("19232080#010203");
+  const toAll = await example("j1939.ts", "send", "vcan0", "80", "FF", "FEF1", message(20).toString("hex")).end();
+  expect(toAll.status).toBe(0); // it ends once all is out
+  sock.settimeout(QUIET);
+  expect(sock.recv(100)).toEqual(message(20));
+  const wrong = await example("j1939.ts", "send", "vcan0", "80", "20", "12301", "00").end();
+  expect(wrong).toEqual({ status: 1, stdout: "", stderr: expect.stringMatching(/^sendto EINVAL/) });
+});
+
+withTool("j1939acd", hasJ1939)("examples/j1939.ts claims an address, which j1939acd then leaves alone", async () => {
+  using own = new Sockets();
+  const listener = raw(own);
+  const claimed = example("j1939.ts", "claim", "vcan0", "81", "1000");
+  await claimed.line(/^claimed 81$/);
+  expect(words(listener.recv(100))).toBe("18EEFF81#0010000000000000");
+  // It asks who is there, and takes another address of its range.
+  const other = new Program(["j1939acd", "-r", "0x81-0x82", "8000000000000001", "vcan0"]);
+  const seen: string[] = [];
+  while (!seen.includes("18EEFF82#0100000000000080")) seen.push(words(listener.recv(100)));
+  expect(seen).toContain("18EEFF81#0010000000000000"); // the answer
+  expect(seen).not.toContain("18EEFF81#0100000000000080");
+  await other.kill();
+
+  const claim = (name: bigint): void => {
+    const sock = j1939(own, 0x81, name);
+    const data = Buffer.alloc(8);
+    data.writeBigUInt64LE(name);
+    sock.sendto(data, ["vcan0", NO_NAME, J1939_PGN_ADDRESS_CLAIMED, J1939_NO_ADDR]);
+  };
+  claim(0x2000n);
+  await claimed.line(/^kept it from 0000000000002000$/);
+  claim(0xfffn);
+  await claimed.line(/^lost it to 0000000000000FFF$/);
+  expect((await claimed.end()).status).toBe(0);
 });
 
 withPython(hasJ1939)("CPython: J1939 both ways, the same addresses and errors", async () => {

@@ -9,6 +9,7 @@ import {
   AF_INET6,
   IPPROTO_MPTCP,
   IPPROTO_TCP,
+  SHUT_WR,
   SOCK_DGRAM,
   SOCK_STREAM,
   Socket,
@@ -33,6 +34,8 @@ import {
   worksInEmulator,
 } from "../help.ts";
 import { lacking, Network } from "../networks.ts";
+import { Program } from "../program.ts";
+import { command } from "../tools/help.ts";
 
 const hasMptcp =
   isLinux &&
@@ -158,4 +161,58 @@ print(list(s.getsockname()), list(s.getpeername()), s.recv(100).decode())`,
     const list = (one: readonly unknown[]): string => JSON.stringify(one).replaceAll('"', "'").replaceAll(",", ", ");
     expect(await peer.output()).toBe(`${list(address)} ${list(server.getsockname())} answered`);
   },
+);
+
+const exampleTimeout = 30_000 * slowness;
+const example = (...args: string[]) => new Program(command("mptcp-echo.ts", ...args));
+
+mptcp.each(families)(
+  "examples/mptcp-echo.ts: both ends tell what the connection is: family %d",
+  async (family, host) => {
+    using server = example("serve", host, "0");
+    const [port = ""] = await server.line(/^listening on port (\d+)$/);
+    expect(await example("send", host, port, "by many ways").end()).toEqual({
+      ...{ status: 0, stderr: "" },
+      stdout: 'connected by MPTCP, 1 subflow\nreceived "by many ways"',
+    });
+    await server.line(new RegExp(`^${host} port \\d+: 12 bytes by MPTCP, 1 subflow$`));
+    // A client that has TCP alone.
+    using own = new Sockets();
+    const plain = open(own, family, IPPROTO_TCP);
+    plain.connect([host, Number(port)]);
+    plain.sendall("by TCP");
+    plain.shutdown(SHUT_WR);
+    expect(receiveAll(plain).toString()).toBe("by TCP");
+    await server.line(new RegExp(`^${host} port ${plain.getsockname()[1]}: 6 bytes by TCP$`));
+  },
+  exampleTimeout,
+);
+
+needs("MPTCP with python3", hasMptcp && python !== null)(
+  "examples/mptcp-echo.ts: CPython's server by MPTCP, and by TCP",
+  async () => {
+    for (const [proto, kind] of [
+      [IPPROTO_MPTCP, "MPTCP, 1 subflow"],
+      [IPPROTO_TCP, "TCP"],
+    ] as const) {
+      using peer = new Program([
+        python!,
+        "-u",
+        "-c",
+        `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, int(sys.argv[1]))
+s.bind(("127.0.0.1", 0))
+s.listen()
+print(s.getsockname()[1])
+conn, address = s.accept()
+while data := conn.recv(100): conn.sendall(data.upper())`,
+        String(proto),
+      ]);
+      const [port = ""] = await peer.line(/^(\d+)$/);
+      const { stdout } = await example("send", "127.0.0.1", port, "in capitals").end();
+      expect(stdout).toBe(`connected by ${kind}\nreceived "IN CAPITALS"`);
+    }
+  },
+  exampleTimeout,
 );

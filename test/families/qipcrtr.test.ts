@@ -20,6 +20,8 @@ import {
   Socket,
 } from "../../src/index.ts";
 import { codeOf, isRoot, needs, python, pythonPeer, slowness, Sockets, thrown, works } from "../help.ts";
+import { Program } from "../program.ts";
+import { command, run } from "../tools/help.ts";
 
 setDefaultTimeout(30_000 * slowness);
 
@@ -189,3 +191,32 @@ for call in [lambda: s.bind((99, 0)), s.getpeername, lambda: s.sendto(b"x", (99,
     ...errors,
   ]);
 });
+
+needs("AF_QIPCRTR for root", hasQrtr && isRoot)(
+  "examples/qrtr-lookup.ts lists the services, and watches them",
+  async () => {
+    using own = new Sockets();
+    const [[server, [node, port]], [modem, [, modemPort]]] = [bound(own), bound(own)]; // each has one service
+    const names: QipcrtrAddress = [node, QRTR_PORT_CTRL];
+    const service = 0x1_0000 + process.pid;
+    const register = (command: number) => server.sendto(control(command, service, 0x0501, node, port), names);
+    register(QRTR_TYPE_NEW_SERVER);
+    modem.sendto(control(QRTR_TYPE_NEW_SERVER, 2, 0x0102, node, modemPort), names);
+    const header = "  service version instance  node  port";
+    const plain = (text: string): string[] => text.split("\n").map((line) => line.trim().replaceAll(/ +/g, " "));
+    const rows = [`${service} 1 5 ${node} ${port}`, `2 2 1 ${node} ${modemPort} device management`];
+    const { status, stdout, stderr } = await run("qrtr-lookup.ts");
+    expect([status, stderr, stdout.split("\n")[0]]).toEqual([0, "", header]);
+    expect(plain(stdout)).toEqual(expect.arrayContaining(rows));
+    const one = await run("qrtr-lookup.ts", `0x${service.toString(16)}`);
+    expect(plain(one.stdout)).toEqual([...plain(header), rows[0]!]);
+    expect(await run("qrtr-lookup.ts", "99")).toEqual({ status: 0, stderr: "", stdout: header });
+
+    using watcher = new Program(command("qrtr-lookup.ts", "-w", String(service)));
+    await watcher.line(new RegExp(`^ *${service} .* ${port}$`));
+    register(QRTR_TYPE_DEL_SERVER);
+    await watcher.line(new RegExp(`^ *${service} .* ${port}  \\(gone\\)$`));
+    register(QRTR_TYPE_NEW_SERVER);
+    await watcher.line(new RegExp(`^ *${service} .* ${port}$`));
+  },
+);

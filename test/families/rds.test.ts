@@ -29,6 +29,7 @@ import {
 } from "../../src/index.ts";
 import { codeOf, isLinux, needs, python, pythonPeer, slowness, Sockets, works } from "../help.ts";
 import { join, lacking, Network } from "../networks.ts";
+import { run, runIn } from "../tools/help.ts";
 
 const hasRds = isLinux && works(() => new Socket(AF_RDS, SOCK_SEQPACKET));
 const rds = needs("AF_RDS", hasRds);
@@ -211,3 +212,37 @@ print(s.getsockname() == eval(data), address)`,
   const unbound = `(0, b'${"\\x00".repeat(14)}')`;
   expect(await peer.output()).toBe(`${unbound}\nTrue ('127.0.0.1', ${sock.getsockname()[1]})`);
 });
+
+const exampleTimeout = 30_000 * slowness;
+
+rds(
+  "examples/rds-ping.ts: the kernel of this machine answers",
+  async () => {
+    for (const host of ["127.0.0.1", "::1"]) {
+      const { status, stdout, stderr } = await run("rds-ping.ts", "-c", "2", host);
+      expect([status, stderr]).toEqual([0, ""]);
+      const line = (number: number): string => `${number}: answer of ${host} after \\d+\\.\\d{3} ms`;
+      expect(stdout).toMatch(new RegExp(`^${line(1)}\n${line(2)}$`));
+    }
+    const wrong = await run("rds-ping.ts", "-c", "1", "-I", "192.0.2.1", "127.0.0.1");
+    expect(wrong).toEqual({ status: 1, stdout: "", stderr: expect.stringMatching(/^bind EADDRNOTAVAIL /) });
+  },
+  exampleTimeout,
+);
+
+needs(lacking || "AF_RDS", hasRds && lacking === "")(
+  "examples/rds-ping.ts: the kernel of another machine answers, over TCP",
+  async () => {
+    using here = new Network();
+    using there = new Network();
+    join(here, "v0", there, "v1");
+    here.ip("address add 10.9.0.1/24 dev v0");
+    there.ip("address add 10.9.0.2/24 dev v1");
+    const { status, stdout } = await runIn(here, "rds-ping.ts", "-c", "5", "10.9.0.2");
+    expect(status).toBe(0); // the first ones may be late: a connection is made for them
+    expect(stdout).toMatch(/^\d: answer of 10\.9\.0\.2 after \d+\.\d{3} ms$/m);
+    const nobody = await runIn(here, "rds-ping.ts", "-c", "1", "10.9.0.3");
+    expect(nobody).toEqual({ status: 1, stdout: "1: no answer", stderr: "" });
+  },
+  exampleTimeout,
+);

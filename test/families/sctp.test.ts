@@ -35,6 +35,8 @@ import {
   SCTP_UNORDERED,
 } from "../../src/all-constants.ts";
 import { codeOf, isLinux, needs, Peer, python, pythonPeer, slowness, Sockets, works } from "../help.ts";
+import { Program } from "../program.ts";
+import { command } from "../tools/help.ts";
 
 const hasSctp = isLinux && works(() => new Socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP));
 const sctp = needs("SCTP", hasSctp);
@@ -280,4 +282,93 @@ needs("SCTP with lksctp-tools", hasSctp && tools !== undefined)(
     await until("Data 5 bytes. First 5 bytes: hello");
     await until("SNDRCV(stream=5 ");
   },
+);
+
+const exampleTimeout = 30_000 * slowness;
+const example = (...args: (string | number)[]) => new Program(command("sctp-echo.ts", ...args.map(String)));
+
+sctp.each(families)(
+  "examples/sctp-echo.ts: each text goes by a stream of its own, and back: family %d",
+  async (_, host) => {
+    using server = example("serve", host, 0);
+    const [port = ""] = await server.line(new RegExp(`^listening on ${host} port (\\d+)$`));
+    const { status, stdout, stderr } = await example("send", host, port, "one", "two", "three").end();
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout.split("\n").sort()).toEqual(["stream 0: one", "stream 1: two", "stream 2: three"]);
+    const [client] = await server.line(/ port (\d+) is here$/);
+    await server.line(new RegExp(`^${host} port ${client}, stream 2: three$`));
+    await server.line(new RegExp(`^${host} port ${client} is gone$`));
+    const nobody = await example("send", host, "1", "x").end();
+    expect(nobody).toEqual({ status: 1, stdout: "", stderr: expect.stringMatching(/^connect ECONNREFUSED /) });
+  },
+  exampleTimeout,
+);
+
+needs("SCTP with python3", hasSctp && python !== null)(
+  "examples/sctp-echo.ts: CPython's one-to-one client, and its server",
+  async () => {
+    using server = example("serve", "127.0.0.1", 0);
+    const [port = ""] = await server.line(/ port (\d+)$/);
+    using peer = new Program([
+      python!,
+      "-u",
+      "-c",
+      `
+import socket, struct, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+s.connect(("127.0.0.1", int(sys.argv[1])))
+s.sendmsg([b"from python"], [(socket.IPPROTO_SCTP, 2, struct.pack("=HHIIi", 5, 0, 0, 0, 0))]) # SCTP_SNDINFO
+print(s.recv(100).decode())
+s.close()
+m = socket.socket(socket.AF_INET, socket.SOCK_SEQPACKET, socket.IPPROTO_SCTP)
+m.bind(("127.0.0.1", 0))
+m.listen()
+print(m.getsockname()[1])
+for i in range(2):
+    data, address = m.recvfrom(100)
+    m.sendto(data.upper(), address)
+m.recv(100)`,
+      port,
+    ]);
+    await peer.line(/^from python$/);
+    await server.line(/, stream 5: from python$/);
+    await server.line(/ is gone$/);
+    const [theirs = ""] = await peer.line(/^(\d+)$/);
+    const { stdout } = await example("send", "127.0.0.1", theirs, "one", "two").end();
+    expect(stdout.split("\n").sort()).toEqual(["stream 0: ONE", "stream 0: TWO"]); // it says no stream
+  },
+  exampleTimeout,
+);
+
+needs("SCTP with lksctp-tools", hasSctp && tools !== undefined)(
+  "examples/sctp-echo.ts: sctp_test sends to it",
+  async () => {
+    using server = example("serve", "127.0.0.1", 0);
+    const [port = ""] = await server.line(/ port (\d+)$/);
+    const local = String(20_000 + (process.pid % 10_000));
+    using peer = new Program(
+      [
+        join(tools!, "usr", "bin", "sctp_test"),
+        "-H",
+        "127.0.0.1",
+        "-P",
+        local,
+        "-h",
+        "127.0.0.1",
+        "-p",
+        port,
+        "-s",
+        "-x",
+        "1",
+        "-X",
+        "1",
+      ],
+      { LD_LIBRARY_PATH: join(tools!, "usr", "lib", "x86_64-linux-gnu") },
+    );
+    await server.line(new RegExp(`^127\\.0\\.0\\.1 port ${local} is here$`));
+    await server.line(new RegExp(`^127\\.0\\.0\\.1 port ${local}, stream \\d+: `));
+    await peer.kill();
+    await server.line(new RegExp(`^127\\.0\\.0\\.1 port ${local} is gone$`));
+  },
+  exampleTimeout,
 );

@@ -61,6 +61,7 @@ import {
   works,
 } from "../help.ts";
 import { Program } from "../program.ts";
+import { command } from "../tools/help.ts";
 
 setDefaultTimeout(30_000 * slowness);
 
@@ -460,5 +461,58 @@ needs("AF_TIPC with root, ip, tipc and unshare", hasTipc && isRoot && tools)(
     expect(answered.from).toEqual(asked.self);
     expect(asked.from).toEqual(answered.self);
     expect(asked.self[1]).not.toBe(answered.self[1]); // two nodes
+  },
+);
+
+// The example
+
+const example = (...args: (string | number)[]) => new Program(command("tipc-service.ts", ...args.map(String)));
+
+tipc("examples/tipc-service.ts: a service, one that asks it, and one that watches", async () => {
+  const type = newType();
+  const watcher = example("watch", type);
+  await watcher.line(/^watching \d+$/);
+  const server = example("serve", type, 7);
+  await server.line(new RegExp(`^serving ${type}:7$`));
+  const [port] = await watcher.line(new RegExp(`^${type}:7 came: node [0-9a-f]+, port (\\d+)$`));
+  for (const [text, answer] of [
+    ["hello", "HELLO"],
+    ["grüß dich", "GRÜSS DICH"],
+  ] as const) {
+    expect(await example("ask", type, 7, text).end()).toEqual({ status: 0, stdout: answer, stderr: "" });
+    await server.line(new RegExp(`^${Buffer.byteLength(text)} bytes from node [0-9a-f]+, port \\d+$`));
+  }
+  const nobody = await example("ask", type, 8, "hello").end();
+  expect(nobody).toEqual({ status: 1, stdout: "", stderr: expect.stringMatching(/^sendto EHOSTUNREACH /) });
+  await server.kill();
+  await watcher.line(new RegExp(`^${type}:7 went: node [0-9a-f]+, port ${port}$`));
+  {
+    using own = new Sockets();
+    bound(own, [TIPC_ADDR_NAMESEQ, type, 10, 20]);
+    await watcher.line(new RegExp(`^${type}:10-20 came`));
+  }
+  await watcher.line(new RegExp(`^${type}:10-20 went`));
+});
+
+needs("AF_TIPC with python3", hasTipc && python !== null)(
+  "examples/tipc-service.ts: CPython asks it, and is asked by it",
+  async () => {
+    const type = newType();
+    const server = example("serve", type, 1);
+    await server.line(/^serving/);
+    using child = pythonPeer(
+      `
+t = int(sys.argv[1])
+s = socket.socket(socket.AF_TIPC, socket.SOCK_RDM)
+s.bind((socket.TIPC_ADDR_NAME, t, 2, 0))
+s.sendto(b"from python", (socket.TIPC_ADDR_NAME, t, 1, 0))
+print(s.recv(100).decode(), flush=True)
+data, address = s.recvfrom(100)
+s.sendto(data[::-1], address)`,
+      [type],
+    );
+    await server.line(/^11 bytes/); // it has its name by then
+    expect((await example("ask", type, 2, "stressed").end()).stdout).toBe("desserts");
+    expect(await child.output()).toBe("FROM PYTHON");
   },
 );

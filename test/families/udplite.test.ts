@@ -17,6 +17,8 @@ import {
 } from "../../src/index.ts";
 import { codeOf, isLinux, needs, python, pythonPeer, slowness, Sockets, works, worksInEmulator } from "../help.ts";
 import { lacking, Network } from "../networks.ts";
+import { Program } from "../program.ts";
+import { command } from "../tools/help.ts";
 
 const hasUdplite =
   isLinux &&
@@ -158,4 +160,63 @@ print(list(s.getsockname()), list(address), data.decode())`,
     const list = (one: readonly unknown[]): string => JSON.stringify(one).replaceAll('"', "'").replaceAll(",", ", ");
     expect(await peer.output()).toBe(`${list(from)} ${list(sock.getsockname())} covers 20, and more`);
   },
+);
+
+const exampleTimeout = 30_000 * slowness;
+const example = (...args: (string | number)[]) => new Program(command("udplite.ts", ...args.map(String)));
+
+udplite.each(families)(
+  "examples/udplite.ts: what covers enough comes: family %d",
+  async (family, host) => {
+    using receiver = example("receive", host, 0, 16);
+    const [port = ""] = await receiver.line(/^port (\d+), least coverage 16$/);
+    for (const [coverage, checked] of [
+      [8, 8],
+      [16, 16],
+      [3, 8],
+      [0, 24],
+    ] as const) {
+      const { stdout } = await example("send", host, port, coverage, `covers ${coverage}, and more`.slice(0, 16)).end();
+      expect(stdout).toBe(`sent 24 bytes, ${checked} of them checked`);
+    }
+    // Those that cover less would have come in between.
+    await receiver.line(/: covers 16, and m$/);
+    await receiver.line(/: covers 0, and mo$/);
+    expect(receiver.output.length).toBe(3);
+    using own = new Sockets();
+    const sock = open(own, family, host);
+    sock.sendto("from here", [host, Number(port)]);
+    const [, ourPort] = sock.getsockname();
+    await receiver.line(new RegExp(`^${host} port ${ourPort}: from here$`));
+  },
+  exampleTimeout,
+);
+
+needs("UDP-Lite with python3", hasUdplite && python !== null)(
+  "examples/udplite.ts: CPython sends to it, and receives from it",
+  async () => {
+    using receiver = example("receive", "127.0.0.1", 0);
+    const [port = ""] = await receiver.line(/^port (\d+), least coverage any$/);
+    using peer = new Program([
+      python!,
+      "-u",
+      "-c",
+      `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDPLITE)
+s.bind(("127.0.0.1", 0))
+s.setsockopt(socket.IPPROTO_UDPLITE, socket.UDPLITE_SEND_CSCOV, 12)
+s.setsockopt(socket.IPPROTO_UDPLITE, socket.UDPLITE_RECV_CSCOV, 20)
+s.sendto(b"from python", ("127.0.0.1", int(sys.argv[1])))
+print(s.getsockname()[1])
+print(s.recv(100).decode())`,
+      port,
+    ]);
+    const [theirs = ""] = await peer.line(/^(\d+)$/);
+    await receiver.line(new RegExp(`^127\\.0\\.0\\.1 port ${theirs}: from python$`));
+    for (const coverage of [19, 20])
+      await example("send", "127.0.0.1", theirs, coverage, `covers ${coverage}, not less`).end();
+    await peer.line(/^covers 20, not less$/);
+  },
+  exampleTimeout,
 );
