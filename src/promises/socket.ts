@@ -215,7 +215,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   /**
    * Connects to an address; see connect(2). A name is resolved without blocking. Given up, the attempt goes on in the
-   * system: another `connect` waits for its end.
+   * system: another `connect` waits for its end. Of one-to-many sockets of SCTP the system does not tell that nobody answers:
+   * give them a timeout.
    *
    * @throws OSError: ECONNREFUSED, ENETUNREACH, ETIMEDOUT …; BlockingIOError (EINPROGRESS) with a timeout of 0;
    *   TimeoutError; gaierror for a name of no host.
