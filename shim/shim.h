@@ -9,8 +9,9 @@
  *
  * Results   i32. Zero or positive: the call's own result. Negative: -errno, or BS_TIMED_OUT.
  * timeout   Seconds. Negative: the descriptor is blocking, the kernel waits. Zero: nothing waits, whether or not the
- *           descriptor is blocking. Positive: the call is tried first, then waits for readiness until that long after
- *           it began, by the monotonic clock. A signal or a spurious wake-up does not start the time anew.
+ *           descriptor is blocking (on Windows it must not be). Positive: the call is tried first, then waits for
+ *           readiness until that long after it began, by the monotonic clock. A signal or a spurious wake-up does not
+ *           start the time anew.
  * length    A view and its byte length are read by the engine from the same object in the same call.
  * max       The most bytes of a view to use; never more than its length are.
  * io        The caller's block of results, struct bs_io below. `name` is a sockaddr of `name_length` bytes; the bytes

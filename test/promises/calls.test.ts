@@ -48,7 +48,8 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe("a descriptor's mode is that of all who have the socket", () => {
-  test("one who makes it blocking makes nobody wait", async () => {
+  const each = needs("MSG_DONTWAIT, with which each call says it for itself", MSG_DONTWAIT !== undefined);
+  each("one who makes it blocking makes nobody wait", async () => {
     const own = new Sockets();
     await using _ = { [Symbol.asyncDispose]: async () => own[Symbol.dispose]() };
     const [a, b] = await tcp();
@@ -94,10 +95,11 @@ test("another call that is told why a connection failed leaves connect its end",
     using sock = new Socket(AF_INET);
     const connecting = sock.connect(silent.getsockname());
     const ended = rejected(connecting);
-    if (other === "recv") expect(await rejected(sock.recv(10))).toBe("ECONNREFUSED");
-    else expect(sock.getsockopt(SOL_SOCKET, net.SO_ERROR)).toBe(net.ECONNREFUSED);
+    const told = other === "recv" ? await rejected(sock.recv(10)) : sock.getsockopt(SOL_SOCKET, net.SO_ERROR);
+    if (isLinux) expect(told).toBe(other === "recv" ? "ECONNREFUSED" : net.ECONNREFUSED);
     expect(await ended).toMatch(/^ECONN(ABORTED|REFUSED)$/);
-    expect(await rejected(sock.connect(silent.getsockname()))).toBe("ECONNREFUSED");
+    // Elsewhere such a socket may be good for nothing any more.
+    if (isLinux) expect(await rejected(sock.connect(silent.getsockname()))).toBe("ECONNREFUSED");
   }
 });
 
