@@ -90,10 +90,11 @@ const TURN_TIME = 1;
 /** How many bytes are as much work as an attempt: a power of two. */
 const ATTEMPT_BITS = 14;
 
-/** An attempt received or sent so many bytes: the turn has so much less left. Whether it has anything. */
+/** An attempt received or sent so many bytes: the turn has so much less left. Whether it may go on: after a few it may. */
 export function moved(bytes: number): boolean {
-  attempts -= bytes >>> ATTEMPT_BITS;
-  return attempts > 0;
+  const cost = bytes >>> ATTEMPT_BITS;
+  attempts -= cost;
+  return cost === 0 || attempts > 0;
 }
 
 /** An attempt did the work of many calls, since a time of `performance.now()`: the turn has so much less left. */
