@@ -263,7 +263,7 @@ xdp("what is wrong is told by name before anything is opened, and nothing stays 
     expect(() => new XdpSocket("there0", { queue: 1023 })).toThrow(expect.objectContaining(bind));
   });
   expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
-  expect(mappedRings()).toBe(mapped);
+  expect(mappedRings()).toBeLessThanOrEqual(mapped);
   using probe = new Socket(AF_XDP as number, SOCK_RAW, 0);
   close(probe.detach());
 });
