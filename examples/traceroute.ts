@@ -137,14 +137,15 @@ async function trace(sock: Socket<"AF_INET" | "AF_INET6">, to: readonly [string,
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const hops = encodeAncillary([{ type: isV6 ? "hoplimit" : "ttl", value: ttl }]);
     const address = to.with(1, port) as [string, number];
-    for (let tries = 3; ; tries--) {
+    // Each packet on its way may have one error.
+    for (let tries = AHEAD * queries; ; tries--) {
       sock.getsockopt(SOL_SOCKET, SO_ERROR); // what ICMP said of an earlier one would fail this one: it is taken away
       probes.set(port, { left: clock_gettime(CLOCK_REALTIME), answered: resolve });
       try {
         await sock.sendmsg([Buffer.alloc(SIZE)], hops, 0, address);
         break;
       } catch (error) {
-        if (tries === 1 || !(error instanceof OSError)) throw error; // else it may have come just then
+        if (tries === 0 || !(error instanceof OSError)) throw error; // else it may have come just then
       }
     }
     const late = setTimeout(() => resolve(null), patience * 1000);

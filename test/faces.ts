@@ -7,7 +7,7 @@ import * as promises from "../src/promises.ts";
 import * as root from "../src/index.ts";
 import { AF_INET, type FamilyName, OSError, SOCK_STREAM, TimeoutError } from "../src/index.ts";
 import * as help from "./help.ts";
-import { descriptors, slowness, Sockets } from "./help.ts";
+import { descriptors, leftOpenLater, slowness, Sockets } from "./help.ts";
 
 export type Socket<Name extends FamilyName = FamilyName> = promises.Socket<Name>;
 
@@ -195,7 +195,7 @@ export async function expectTimeout(seconds: number, call: () => unknown): Promi
 export async function leavesNothingOpen(body: () => unknown): Promise<void> {
   const before = descriptors();
   await body();
-  expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+  expect(await leftOpenLater(before)).toEqual([]);
 }
 
 /** Receives until the other end is shut down. */

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { dlopen } from "bun:ffi";
 import {
+  fstatSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -474,11 +475,45 @@ export function descriptors(): number[] {
   return own.sort((a, b) => a - b);
 }
 
-/** Checks that a piece of a test leaves no descriptor open. (Bun itself may close some of its own meanwhile.) */
+/**
+ * The descriptors that are open and were not before, once those had time to go that threads of the runtime have for a moment:
+ * the collector reads how much memory there is, a resolver asks a name server. (Fewer than before is nothing: the runtime
+ * closes its own when it likes.)
+ */
+export function leftOpen(before: readonly number[]): number[] {
+  for (let tries = 0; ; tries++) {
+    const left = descriptors().filter((fd) => !before.includes(fd));
+    if (left.length === 0 || tries === 500) return left;
+    Bun.sleepSync(10);
+  }
+}
+
+/** As {@link leftOpen}, but the event loop goes on meanwhile. */
+export async function leftOpenLater(before: readonly number[]): Promise<number[]> {
+  for (let tries = 0; ; tries++) {
+    const left = descriptors().filter((fd) => !before.includes(fd));
+    if (left.length === 0 || tries === 1000) return left;
+    await Bun.sleep(10);
+  }
+}
+
+/** How many sockets this process has open: what the runtime has open for a moment are mostly files. */
+export function socketCount(): number {
+  if (isWindows) return descriptors().length;
+  return descriptors().filter((fd) => {
+    try {
+      return fstatSync(fd).isSocket();
+    } catch {
+      return false; // it was what the descriptors were read from
+    }
+  }).length;
+}
+
+/** Checks that a piece of a test leaves no descriptor open. */
 export function leavesNothingOpen(body: () => void): void {
   const before = descriptors();
   body();
-  expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+  expect(leftOpen(before)).toEqual([]);
 }
 
 /** Receives until the other end is shut down. */

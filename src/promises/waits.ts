@@ -158,11 +158,15 @@ function nextTurn(): void {
 function turn(): void {
   turning = false;
   attempts = TURN;
-  const { pointer, ready } = started();
   // Those that were postponed have waited longer than those that are ready now.
   for (const [waits, events] of postponed.splice(0)) waits.resume(events);
-  const count = shim.bs_poller_take(pointer);
-  for (let i = 0; i < count; i++) waiting.get(ready[2 * i]!)?.ready(ready[2 * i + 1]!);
+  let count = 0;
+  // There is none while nothing had to wait for more than its turn.
+  if (poller !== undefined) {
+    const { pointer, ready } = poller;
+    count = shim.bs_poller_take(pointer);
+    for (let i = 0; i < count; i++) waiting.get(ready[2 * i]!)?.ready(ready[2 * i + 1]!);
+  }
   const time = performance.now();
   const lasted = time - active;
   if (count > 0) {
@@ -271,8 +275,13 @@ class Operation {
 
   fail(reason: unknown): void {
     this.#end();
-    if (this.wait.failed === undefined) this.#reject(reason);
-    else this.#resolve(failure(this.wait, reason));
+    const { failed, self } = this.wait;
+    if (failed === undefined) return this.#reject(reason);
+    try {
+      this.#resolve(failed(self, reason));
+    } catch (error) {
+      this.#reject(error);
+    }
   }
 
   #end(): void {
@@ -282,7 +291,7 @@ class Operation {
   }
 }
 
-/** What an operation gives that ended without a result. */
+/** What an operation gives that ended without a result before it waited. */
 function failure<Self, Result>(wait: Wait<Self, Result>, reason: unknown): Promise<Result> {
   try {
     if (wait.failed !== undefined) return Promise.resolve(wait.failed(wait.self, reason));
@@ -379,17 +388,20 @@ export class Waits implements Waiting {
 
   #enqueue<Self, Result>(events: Wanted, wait: Wait<Self, Result>, postponed: boolean): Promise<Result> {
     if (this.#fd < 0) return failure(wait, systemError(wait.syscall, -EBADF));
+    let line = this.#line(events);
+    if (line === undefined) this.#lines.push((line = new Line(events)));
+    if (postponed) {
+      this.#postpone(line);
+      return this.#append(line, wait as AnyWait).promise as Promise<Result>;
+    }
     try {
       started(); // before anything says that it waits: there may be no descriptors left for it
     } catch (error) {
       return failure(wait, error);
     }
-    let line = this.#line(events);
-    if (line === undefined) this.#lines.push((line = new Line(events)));
-    const operation = this.#append(line, wait as AnyWait);
-    if (postponed) this.#postpone(line);
-    else this.#arm();
-    return operation.promise as Promise<Result>;
+    const { promise } = this.#append(line, wait as AnyWait);
+    this.#arm();
+    return promise as Promise<Result>;
   }
 
   #append(line: Line, wait: AnyWait): Operation {
@@ -542,17 +554,16 @@ export class Waits implements Waiting {
     for (const line of this.#lines) {
       if (!(line.wanted & events)) continue;
       while (line.first !== null) {
-        const ended = attempts-- > 0 ? line.first.attempt() : AGAIN;
+        const isTurnOver = attempts-- <= 0;
+        const ended = isTurnOver ? AGAIN : line.first.attempt();
         if (ended === false) break;
         served = true;
-        if (ended === AGAIN) {
-          attempts = Math.max(attempts, 0);
-          this.#postpone(line);
-          break;
-        }
+        if (!isTurnOver) this.#vain = 0;
+        if (ended !== AGAIN) continue;
+        this.#postpone(line);
+        break;
       }
     }
-    if (served) this.#vain = 0;
     return served;
   }
 
@@ -573,16 +584,22 @@ export class Waits implements Waiting {
       this.#pause.unref();
       return;
     }
+    let pointer: Poller["pointer"];
+    try {
+      ({ pointer } = started());
+    } catch (error) {
+      return this.#failAll(() => error); // it waited for its turn, and now there are no descriptors left for a poller
+    }
     if (!this.#known) {
       // A socket that was forgotten, not closed, left its identity behind; so did one whose descriptor is this one's now.
       const before = waiting.get(owners.get(this.#fd) ?? 0);
-      if (before instanceof Waits) before.close();
+      if (before instanceof Waits && before !== this) before.close();
       if (this.#id === 0) this.#id = newId();
       owners.set(this.#fd, this.#id);
       waiting.set(this.#id, this);
     }
     events |= this.#armed;
-    const r = shim.bs_poller_arm(started().pointer, this.#fd, events, this.#id, this.#known ? 1 : 0);
+    const r = shim.bs_poller_arm(pointer, this.#fd, events, this.#id, this.#known ? 1 : 0);
     if (r < 0) return this.#failAll(({ syscall }) => systemError(syscall, r));
     this.#armed = events;
     this.#known = true;

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import * as net from "../../src/index.ts";
 import { AF_INET, OSError, SOCK_DGRAM, SOCK_STREAM, Socket } from "../../src/index.ts";
-import { codeOf, descriptors, Folder, isWindows, needs, Sockets } from "../help.ts";
+import { codeOf, descriptors, Folder, isWindows, leftOpen, needs, Sockets } from "../help.ts";
 import {
   byName,
   type Callable,
@@ -24,7 +24,7 @@ import {
   useFile,
   verdict,
 } from "./rows.ts";
-import { closeAll, opened, substitutes } from "./values.ts";
+import { closeAll, substitutes } from "./values.ts";
 
 /** Calls with every substitute in every place; gives what went wrong. */
 function tryAll(call: Callable, row: Row, closed = false): string[] {
@@ -52,7 +52,7 @@ function tryAll(call: Callable, row: Row, closed = false): string[] {
         if (row.frees && !("threw" in outcome)) net.close(outcome.returned as number);
       }
       net.setdefaulttimeout(null);
-      const left = opened(before);
+      const left = leftOpen(before);
       if (left.length > 0) wrong.push(`${names}: ${what}: left ${left.length} descriptors open`);
     }
   }

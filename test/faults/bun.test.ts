@@ -2,9 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import * as bun from "../../src/bun.ts";
 import { Socket } from "../../src/index.ts";
-import { descriptors, Sockets } from "../help.ts";
+import { descriptors, leftOpen, Sockets } from "../help.ts";
 import { type Callable, isLacking, ofBun, type Row, verdict } from "./rows.ts";
-import { closeAll, opened, substitutes } from "./values.ts";
+import { closeAll, substitutes } from "./values.ts";
 
 test("every function is in the table", () => {
   expect(Object.keys(ofBun).sort()).toEqual(Object.keys(bun).sort());
@@ -43,7 +43,7 @@ describe("wrong arguments", () => {
         const before = descriptors();
         const problem = verdict(names, kind, value, await outcomeOf(call, args.with(i, value)), row.lacking);
         if (problem) wrong.push(`${names}: ${what}: ${problem}`);
-        if (opened(before).length > 0) wrong.push(`${names}: ${what}: left a descriptor open`);
+        if (leftOpen(before).length > 0) wrong.push(`${names}: ${what}: left a descriptor open`);
         const sock = args.find((arg) => arg instanceof Socket);
         if (sock !== undefined && sock.fileno() < 0) wrong.push(`${names}: ${what}: closed the socket`);
       }

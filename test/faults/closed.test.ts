@@ -10,12 +10,13 @@ import {
   Folder,
   isLinux,
   isWindows,
+  leftOpen,
   looksAtDescriptorFirst,
   needs,
   passesDescriptors,
   Sockets,
 } from "../help.ts";
-import { opened } from "./values.ts";
+import {} from "./values.ts";
 
 let folder: Folder;
 beforeAll(() => {
@@ -140,7 +141,7 @@ describe.each(Object.keys(ways))("%s", (way) => {
       sockets.add(new Socket(AF_INET, SOCK_DGRAM));
       const before = descriptors();
       expect(codeOf(() => call(sock))).toBe("EBADF");
-      expect(opened(before)).toEqual([]);
+      expect(leftOpen(before)).toEqual([]);
     }
   };
 
@@ -238,7 +239,7 @@ test("what fails half-way leaves nothing open", () => {
   ];
   const before = descriptors();
   const codes = tries.map(refused);
-  const left = opened(before);
+  const left = leftOpen(before);
   closeSync(file);
   // A file's descriptor is no handle of Windows.
   expect(codes).toEqual(tries.map(([, why]) => (isWindows && why === "ENOTSOCK" ? "EBADF" : why)));

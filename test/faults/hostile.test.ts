@@ -22,11 +22,12 @@ import {
   Folder,
   hasUnixDatagrams,
   isWindows,
+  leftOpen,
   needs,
   passesDescriptors,
   Sockets,
 } from "../help.ts";
-import { detach, Hostile, opened } from "./values.ts";
+import { detach, Hostile } from "./values.ts";
 
 const passing = needs("SCM_RIGHTS", passesDescriptors);
 
@@ -34,7 +35,7 @@ let before: number[] = [];
 beforeEach(() => {
   before = descriptors();
 });
-afterEach(() => expect(opened(before)).toEqual([]));
+afterEach(() => expect(leftOpen(before)).toEqual([]));
 
 /** An array one field of which runs code when it is read. */
 function trap<T extends readonly unknown[]>(values: T, index: number, effect: () => void): T {

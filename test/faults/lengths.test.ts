@@ -9,12 +9,13 @@ import {
   hasUnixDatagrams,
   isLinux,
   isWindows,
+  leftOpen,
   needs,
   passesDescriptors,
   Sockets,
   tellsWhatWasCut,
 } from "../help.ts";
-import { opened } from "./values.ts";
+import {} from "./values.ts";
 
 const INT_MAX = 2 ** 31 - 1;
 const passing = needs("SCM_RIGHTS", passesDescriptors);
@@ -28,7 +29,7 @@ let before: number[] = [];
 beforeEach(() => {
   before = descriptors();
 });
-afterEach(() => expect(opened(before)).toEqual([]));
+afterEach(() => expect(leftOpen(before)).toEqual([]));
 
 /** How much more memory the process has after a call, in megabytes. */
 function grown(call: () => void): number {
@@ -192,7 +193,7 @@ describe("room for control messages", () => {
         if (count > 0) net.sendFds(b, ["data"], fds);
         else b.send("data");
         const [came, descriptorsCame, cut] = receive(a, room, into);
-        expect(opened(open)).toEqual([]);
+        expect(leftOpen(open)).toEqual([]);
         const whole = came === (credentials ? CREDENTIALS : 0) && descriptorsCame === count;
         expect([room, cut]).toEqual([room, !whole]);
         if (room >= enough) expect(whole).toBe(true);

@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import * as net from "../../src/promises.ts";
 import * as root from "../../src/index.ts";
 import { MessageBatch } from "../../src/packets.ts";
-import { descriptors, Folder, needs, Sockets } from "../help.ts";
+import { descriptors, Folder, leftOpenLater, needs, Sockets } from "../help.ts";
 import {
   byName,
   type Callable,
@@ -23,7 +23,7 @@ import {
   useFile,
   verdict,
 } from "./rows.ts";
-import { closeAll, Hostile, opened, substitutes } from "./values.ts";
+import { closeAll, Hostile, substitutes } from "./values.ts";
 
 let folder: Folder;
 beforeAll(() => {
@@ -114,12 +114,7 @@ async function tryAll(call: Callable, row: Row, closed = false): Promise<string[
       others.forEach(closeOpen);
       sockets[Symbol.dispose]();
       net.setdefaulttimeout(null);
-      let left = opened(before);
-      // What a thread of the resolver reads is open for a moment: /etc/hosts, a name server's answer.
-      for (let tries = 0; left.length > 0 && tries < 10; tries++) {
-        await Bun.sleep(20);
-        left = opened(before);
-      }
+      const left = await leftOpenLater(before);
       if (left.length > 0) wrong.push(`${names}: ${what}: left ${left.length} descriptors open`);
     }
   }

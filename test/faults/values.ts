@@ -1,6 +1,5 @@
 /** Values that nobody should pass, made anew for each call, and what the tests of bad input share. */
 import type { Socket } from "../../src/index.ts";
-import { descriptors } from "../help.ts";
 
 /** What a caller's own object throws: it must come out as it is, or not at all. */
 export class Hostile extends Error {}
@@ -83,14 +82,6 @@ export const substitutes: readonly (readonly [what: string, make: () => unknown]
   ["a view behind the end of its buffer", () => shrunk((memory) => new Uint8Array(memory, 4))],
   ["a view that grew with its buffer", tracking],
 ];
-
-/**
- * The descriptors that are open and were not before. (Fewer than before is nothing: the runtime closes its own when it
- * likes.)
- */
-export function opened(before: readonly number[]): number[] {
-  return descriptors().filter((fd) => !before.includes(fd));
-}
 
 /** Closes whatever a call returned that has to be closed. */
 export function closeAll(returned: unknown): void {

@@ -15,7 +15,7 @@ import {
   socketpair,
 } from "../../src/index.ts";
 import { type CapturedFrame, PcapngWriter } from "../../src/packets.ts";
-import { codeOf, descriptors, Folder, isLinux, isWindows, needs } from "../help.ts";
+import { codeOf, descriptors, Folder, isLinux, isWindows, leftOpen, needs } from "../help.ts";
 import { lacking, tshark } from "../networks.ts";
 import { frame, GROUP, MAC, PEER, take, Wire } from "./wire.ts";
 
@@ -279,7 +279,7 @@ needs("/dev/full", isLinux)("a full disk is an error, and the file is closed all
   expect(codeOf(() => file.flush())).toBe("ENOSPC");
   expect(codeOf(() => file.close())).toBe("ENOSPC");
   expect(codeOf(() => file.flush())).toBe("EBADF");
-  expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+  expect(leftOpen(before)).toEqual([]);
 });
 
 test("what is wrong is told by name, and not written", () => {

@@ -44,7 +44,7 @@ import {
   TransmitRing,
   XdpSocket,
 } from "../../src/packets.ts";
-import { codeOf, descriptors, elapsed, isLinux, needs, slowness, works } from "../help.ts";
+import { codeOf, descriptors, elapsed, isLinux, leftOpen, needs, slowness, works } from "../help.ts";
 import { capture, lacking, Network, tshark } from "../networks.ts";
 import { ALL, copies, frame, GROUP, MAC, mappedRings, NOBODY, PATIENCE, PEER, PROTOCOL, take, Wire } from "./wire.ts";
 
@@ -545,7 +545,7 @@ packet("a closed ring: every call says EBADF, closing again nothing", () => {
   ring.close();
   ring[Symbol.dispose]();
   expect(mappedRings()).toBeLessThan(mapped);
-  expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+  expect(leftOpen(before)).toEqual([]);
 });
 
 packet("a ring that is forgotten stays for as long as a view of it, and no longer", async () => {
@@ -692,7 +692,7 @@ packet("a group is of one type", () => {
   Bun.gc(true); // mappings of earlier tests go now, not in between
   const [before, mapped] = [descriptors(), mappedRings()];
   expect(codeOf(() => wire.ring({ fanout: { group: 7, type: PACKET_FANOUT_HASH + 1 } }))).toBe("EINVAL");
-  expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+  expect(leftOpen(before)).toEqual([]);
   expect(mappedRings()).toBeLessThanOrEqual(mapped);
 });
 
@@ -745,7 +745,7 @@ packet("what is wrong is told by name before anything is opened, and nothing sta
       const said = codeOf(() => new PacketRing(ifname as string, options as PacketRingOptions));
       expect(said).toMatch(typeof error === "string" ? new RegExp(`^${error}$`) : error);
     }
-    expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+    expect(leftOpen(before)).toEqual([]);
   });
 });
 

@@ -6,7 +6,7 @@
 import { expect } from "bun:test";
 import { PACKET_QDISC_BYPASS, SOL_PACKET } from "../../src/index.ts";
 import { TransmitRing, type TransmitRingOptions } from "../../src/packets.ts";
-import { codeOf, descriptors, needs } from "../help.ts";
+import { codeOf, descriptors, leftOpen, needs } from "../help.ts";
 import { capture, lacking, Network, tshark } from "../networks.ts";
 import { frame, MAC, mappedRings, PATIENCE, PEER, Wire } from "./wire.ts";
 
@@ -262,6 +262,6 @@ packet("what is wrong is told by name before anything is opened, and nothing sta
       using ring = new TransmitRing("lo", { frameSize, frameCount: 65536 / frameSize });
       expect(ring.maxLength).toBe(frameSize - 48);
     }
-    expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+    expect(leftOpen(before)).toEqual([]);
   });
 });

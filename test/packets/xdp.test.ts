@@ -7,7 +7,7 @@
 import { expect } from "bun:test";
 import { AF_XDP, close, OSError, SOCK_RAW, Socket } from "../../src/index.ts";
 import { type XdpFrame, XdpSocket, type XdpSocketOptions } from "../../src/packets.ts";
-import { codeOf, descriptors, elapsed, needs } from "../help.ts";
+import { codeOf, descriptors, elapsed, leftOpen, needs } from "../help.ts";
 import { capture, lacking, Network, tshark } from "../networks.ts";
 import { frame, MAC, mappedRings, PATIENCE, PEER, Wire } from "./wire.ts";
 
@@ -263,7 +263,7 @@ xdp("what is wrong is told by name before anything is opened, and nothing stays 
     const bind = { message: expect.stringMatching(/^bind EINVAL there0: /) as string };
     expect(() => new XdpSocket("there0", { queue: 1023 })).toThrow(expect.objectContaining(bind));
   });
-  expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+  expect(leftOpen(before)).toEqual([]);
   expect(mappedRings()).toBeLessThanOrEqual(mapped);
   using probe = new Socket(AF_XDP as number, SOCK_RAW, 0);
   close(probe.detach());

@@ -16,10 +16,11 @@ import {
   hasUnixDatagrams,
   ignoresConnections,
   ignoring,
+  leftOpenLater,
   passesDescriptors,
   Sockets,
 } from "../help.ts";
-import { ends, fill, take, tcp, turn } from "./help.ts";
+import { ends, fill, freshTurn, take, tcp, turn } from "./help.ts";
 
 /** A signal that counts who listens to it. */
 class Counted {
@@ -257,8 +258,9 @@ if (ignoresConnections()) {
   const others = new Sockets();
   let address: readonly [string, number] | undefined;
   afterAll(() => others[Symbol.dispose]());
-  const connecting = (connect: (sock: Socket<"AF_INET">, signal: AbortSignal) => Promise<unknown>) => () => {
+  const connecting = (connect: (sock: Socket<"AF_INET">, signal: AbortSignal) => Promise<unknown>) => async () => {
     address ??= ignoring(others);
+    await freshTurn();
     const sock = new Socket(AF_INET);
     const waiting: Waiting = {
       call: (signal) => connect(sock, signal),
@@ -269,7 +271,7 @@ if (ignoresConnections()) {
         sock.close();
       },
     };
-    return Promise.resolve(waiting);
+    return waiting;
   };
   operations["connect"] = connecting((sock, signal) => sock.connect(address!, { signal }));
   operations["connectEx"] = connecting((sock, signal) => sock.connectEx(address!, { signal }));
@@ -404,12 +406,7 @@ describe.each(Object.entries(operations))("%s", (operation, open) => {
     expect(given.listeners).toBe(0);
     await waiting.end(done);
     // A thread of the resolver that was given up has files open until it has its answer: seconds, of a name server.
-    let left = leftOpen(before);
-    for (let i = 0; i < 2000 && left.length > 0; i++) {
-      await Bun.sleep(5);
-      left = leftOpen(before);
-    }
-    expect(left).toEqual([]);
+    expect(await leftOpenLater(before)).toEqual([]);
   });
 
   test("after it was done: nothing changes", async () => {
@@ -441,5 +438,3 @@ test("a connection that is given up between the names and the first attempt is n
   );
   expect(outcome).toBe(given.reason);
 });
-
-const leftOpen = (before: number[]): number[] => descriptors().filter((fd) => !before.includes(fd));

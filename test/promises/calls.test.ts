@@ -20,7 +20,7 @@ import {
 } from "../../src/promises.ts";
 import { MessageBatch } from "../../src/packets.ts";
 import { Folder, hasUnixDatagrams, ignoring, isLinux, isWindows, needs, passesDescriptors, Sockets } from "../help.ts";
-import { endsFor, fill, rejected, rejection, take, tcp, turn } from "./help.ts";
+import { endsFor, fill, freshTurn, rejected, rejection, take, tcp, turn } from "./help.ts";
 
 const udp = () => {
   const sock = new Socket(AF_INET, SOCK_DGRAM);
@@ -93,6 +93,7 @@ test("another call that is told why a connection failed leaves connect its end",
   silent.bind(["127.0.0.1", 0]);
   for (const other of ["recv", "getsockopt"] as const) {
     using sock = new Socket(AF_INET);
+    await freshTurn();
     const connecting = sock.connect(silent.getsockname());
     const ended = rejected(connecting);
     const told = other === "recv" ? await rejected(sock.recv(10)) : sock.getsockopt(SOL_SOCKET, net.SO_ERROR);
@@ -133,6 +134,7 @@ describe.each(Object.entries(receives))("%s", (name, receive) => {
     using a = udp();
     using b = udp();
     await b.sendto("hello", a.getsockname());
+    await freshTurn();
     const received = receive(a);
     expect(await isSettled(received)).toBe(true);
     expect(await received).toBe("hello");

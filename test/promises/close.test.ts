@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import * as net from "../../src/promises.ts";
 import { AF_INET, createServer, OSError, SOCK_DGRAM, Socket } from "../../src/promises.ts";
-import { descriptors } from "../help.ts";
+import { descriptors, leftOpenLater } from "../help.ts";
 import { endsFor, fill, rejected, tcp, turn } from "./help.ts";
 
 /** What waits: on `sock`, whose other end is `other`. */
@@ -100,7 +100,7 @@ describe.each(Object.entries({ ...calls, ...iterations }))("%s", (name, call) =>
     expect(sock.fileno()).toBe(-1);
     await othersAreLeftAlone();
     other.close();
-    expect(descriptors().filter((fd) => !before.includes(fd))).toEqual([]);
+    expect(await leftOpenLater(before)).toEqual([]);
   });
 
   test("detached: what waits is rejected, the descriptor is there", async () => {

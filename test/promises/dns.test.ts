@@ -11,7 +11,7 @@ import {
   Socket,
   TimeoutError,
 } from "../../src/promises.ts";
-import { descriptors, needs } from "../help.ts";
+import { needs, socketCount } from "../help.ts";
 import { program, Server } from "./servers.ts";
 
 const dnsmasq = program("dnsmasq");
@@ -228,7 +228,7 @@ async function insist(sock: Socket, id: number, name: string): Promise<Answer> {
 }
 
 withServer(`${COUNT} sockets at once, each with a question of its own`, async () => {
-  const before = descriptors().length;
+  const before = socketCount();
   await Promise.all(
     Array.from({ length: COUNT }, async (_, i) => {
       using sock = await udp();
@@ -236,7 +236,7 @@ withServer(`${COUNT} sockets at once, each with a question of its own`, async ()
       expect(await insist(sock, i, `n${i}.test`)).toMatchObject({ id: i, records: [addressOf(i)] });
     }),
   );
-  expect(descriptors().length).toBeLessThanOrEqual(before);
+  expect(socketCount()).toBeLessThanOrEqual(before);
 });
 
 withServer(`${COUNT} questions by one socket, whose answers are told apart by their numbers`, async () => {

@@ -46,6 +46,26 @@ limited("not even one for the poller", async () => {
   ]);
 });
 
+limited("not even one for the poller, when the turn is over", async () => {
+  const outcome = await poor(`
+    const [a, b] = net.socketpair();
+    fill();
+    let received = 0;
+    for (let i = 0; i < 200; i++) {
+      await a.send("there");
+      received += (await b.recv(10)).length; // what need not wait is done, if in the next turn
+    }
+    const seen = [received];
+    // One of each 64 waits for its turn, to learn then that it waits for data.
+    for (let i = 0; i < 100; i++) seen.push(await code(b.recv(10)));
+    empty();
+    const waits = b.recv(10);
+    await a.send("late");
+    seen.push(await code(waits));
+    console.log(JSON.stringify(seen));`);
+  expect(outcome).toEqual([1000, ...Array.from({ length: 100 }, () => "poll EMFILE"), "late"]);
+});
+
 limited("a connection that could not be accepted is accepted later", async () => {
   const outcome = await poor(`
     const server = net.createServer(["127.0.0.1", 0]);

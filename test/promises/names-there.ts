@@ -1,8 +1,7 @@
 /** What names.test.ts asks in a namespace with its own name server: here and of the root, and connections to many addresses. */
-import { readlinkSync } from "node:fs";
 import * as root from "../../src/index.ts";
 import * as net from "../../src/promises.ts";
-import { descriptors, Sockets } from "../help.ts";
+import { socketCount, Sockets } from "../help.ts";
 
 /** What a call gives, or its error's text. */
 const shown = (outcome: unknown): string => JSON.stringify(outcome);
@@ -35,14 +34,6 @@ const calls: Calls[] = [
   (of) => [of.getnameinfo(["10.0.0.99", 80], net.NI_NAMEREQD)],
   (of) => [of.getnameinfo(["not a number", 80], 0)],
 ];
-
-function isSocket(fd: number): boolean {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
-  } catch {
-    return false; // it was the one by which the folder was read
-  }
-}
 
 /** A listening socket of each family at the same port, the IPv6 one of a kind. */
 function both(own: Sockets, six: "ignores" | "refuses" | "works"): number {
@@ -135,17 +126,15 @@ export default async function run(): Promise<Record<string, unknown>> {
   const waits = net.getaddrinfo("one.test", 80, { signal: given.signal }).catch((error: Error) => error.name);
   given.abort();
 
-  // Bun itself has descriptors that come and go, but these are no sockets.
-  const open = () => descriptors().filter((fd) => isSocket(fd)).length;
   await net.getaddrinfo("localhost", 1);
-  const before = open();
+  const before = socketCount();
   const works = await connected("works");
   const refuses = await connected("refuses");
   const ignores = await connected("ignores");
   const late = await connected("ignores", { timeout: 0.05, sourceAddress: ["::1", 0] });
   const all = await connected("refuses", { sourceAddress: ["::1", 0], allErrors: true });
   const aborted = await connected("ignores", { signal: AbortSignal.timeout(50), sourceAddress: ["::1", 0] });
-  const left = open() - before;
+  const left = socketCount() - before;
   return {
     silent: await silent(),
     calls: calls.length,
