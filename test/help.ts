@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   renameSync,
   rmdirSync,
@@ -475,24 +476,37 @@ export function descriptors(): number[] {
   return own.sort((a, b) => a - b);
 }
 
+/** The descriptors that are open and were not before, each with what it is of. */
+function openSince(before: readonly number[]): string[] {
+  return descriptors().flatMap((fd) => {
+    if (before.includes(fd)) return [];
+    if (!isLinux) return `${fd}`;
+    try {
+      return `${fd}: ${readlinkSync(`/proc/self/fd/${fd}`)}`;
+    } catch {
+      return []; // it was what the descriptors were read from
+    }
+  });
+}
+
 /**
- * The descriptors that are open and were not before, once those had time to go that threads of the runtime have for a moment:
- * the collector reads how much memory there is, a resolver asks a name server. (Fewer than before is nothing: the runtime
- * closes its own when it likes.)
+ * The descriptors that are left open, once those had time to go that threads of the runtime have for a moment: the collector
+ * reads how much memory there is, a resolver asks a name server. (Fewer than before is nothing: the runtime closes its own
+ * when it likes.)
  */
-export function leftOpen(before: readonly number[]): number[] {
+export function leftOpen(before: readonly number[]): string[] {
   for (let tries = 0; ; tries++) {
-    const left = descriptors().filter((fd) => !before.includes(fd));
+    const left = openSince(before);
     if (left.length === 0 || tries === 500) return left;
     Bun.sleepSync(10);
   }
 }
 
 /** As {@link leftOpen}, but the event loop goes on meanwhile. */
-export async function leftOpenLater(before: readonly number[]): Promise<number[]> {
+export async function leftOpenLater(before: readonly number[]): Promise<string[]> {
   for (let tries = 0; ; tries++) {
-    const left = descriptors().filter((fd) => !before.includes(fd));
-    if (left.length === 0 || tries === 1000) return left;
+    const left = openSince(before);
+    if (left.length === 0 || tries === 1500) return left;
     await Bun.sleep(10);
   }
 }
