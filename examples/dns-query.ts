@@ -94,8 +94,9 @@ function reversed(text: string): string | null {
 
 /** A name as it is asked for: without the dot at its end, and other letters than those of ASCII as IDNA has them. */
 function nameOf(text: string): string {
-  const name = /\P{ASCII}/u.test(text) ? domainToASCII(text) : text.replace(/\.$/, "");
   if (text === ".") return ".";
+  const short = text.replace(/\.$/, "");
+  const name = /\P{ASCII}/u.test(short) ? domainToASCII(short) : short;
   if (name.length > 253 || !name.split(".").every((label) => label.length >= 1 && label.length <= 63)) {
     fail(`no name of a host: ${text}`);
   }
@@ -183,7 +184,15 @@ function askByTcp(address: Address): Message {
 
 /** Asks a server until it answers; `null` where it does not. */
 function ask(server: string): { message: Message; from: string } | null {
-  const [family, , , , address] = getaddrinfo(server, port, { type: SOCK_DGRAM })[0]!;
+  let found;
+  try {
+    found = getaddrinfo(server, port, { type: SOCK_DGRAM })[0]!;
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    console.error(error.message);
+    return null;
+  }
+  const [family, , , , address] = found;
   for (let tries = 0, withEdns = true; tries < TRIES; tries++) {
     const began = performance.now();
     try {

@@ -34,6 +34,7 @@ import {
   RTA_PREFSRC,
   RTA_PRIORITY,
   RTA_TABLE,
+  RTA_VIA,
   RTM_GETROUTE,
   RTM_NEWROUTE,
 } from "berkeley-sockets/constants";
@@ -90,8 +91,10 @@ const flagsIn = (flags: number): string[] => flagNames.filter(([flag]) => flags 
 /** `via` and `dev`, of a route or of one of its next hops. */
 function wayOf(attributes: Map<number, Buffer>, family: number, device: number | undefined): string[] {
   const gateway = attributes.get(RTA_GATEWAY);
+  const other = attributes.get(RTA_VIA); // of the other family: its number, then the address
   return [
     ...(gateway === undefined ? [] : ["via", inet_ntop(family, gateway)]),
+    ...(other === undefined ? [] : ["via", "inet6", inet_ntop(other.readUInt16LE(), other.subarray(2))]),
     ...(device === undefined ? [] : ["dev", if_indextoname(device)]),
   ];
 }
@@ -109,7 +112,7 @@ function* waysOf(data: Buffer, family: number): Generator<string> {
 
 /** A route in a line, or null where it stands in another table: `struct rtmsg`, then attributes. */
 function describe(message: Buffer, family: number): string | null {
-  const [, length, , , shortTable, protocol, scope, type] = message as unknown as number[];
+  const [, length, , tos, shortTable, protocol, scope, type] = message as unknown as number[];
   const attributes = attributesOf(message.subarray(12));
   const number = (attribute: number): number | undefined => attributes.get(attribute)?.readUInt32LE();
   if ((number(RTA_TABLE) ?? shortTable) !== RT_TABLE_MAIN) return null;
@@ -118,6 +121,7 @@ function describe(message: Buffer, family: number): string | null {
   const to = attributes.get(RTA_DST);
   const address = to === undefined ? "default" : inet_ntop(family, to);
   const words = [types[type!] ?? type, to === undefined || length === bits ? address : `${address}/${length}`];
+  if (tos !== 0) words.push("tos", `0x${tos!.toString(16).padStart(2, "0")}`);
   words.push(...wayOf(attributes, family, number(RTA_OIF)));
   if (protocol !== 3) words.push("proto", protocols.get(protocol!) ?? protocol);
   if (scope !== RT_SCOPE_UNIVERSE) words.push("scope", scopes.get(scope!) ?? scope);

@@ -60,7 +60,10 @@ function ends(protocol: number, source: string, destination: string, payload: Bu
 function describe(protocol: number, packet: Buffer): string {
   if (protocol === ETH_P_IP && packet.length >= 20) {
     const [source, destination] = [inet_ntoa(packet.subarray(12, 16)), inet_ntoa(packet.subarray(16, 20))];
-    return ends(packet[9]!, source, destination, packet.subarray((packet[0]! & 15) * 4));
+    // Ports stand in the first fragment of a packet.
+    const isFirst = (packet.readUInt16BE(6) & 0x1fff) === 0;
+    const payload = isFirst ? packet.subarray((packet[0]! & 15) * 4) : Buffer.alloc(0);
+    return ends(packet[9]!, source, destination, payload);
   }
   if (protocol === ETH_P_IPV6 && packet.length >= 40) {
     const [source, destination] = [packet.subarray(8, 24), packet.subarray(24, 40)];

@@ -11,12 +11,15 @@ import { sendSegments } from "berkeley-sockets/packets";
 
 const [host, port, bytesText = "1200", secondsText = "5", rateText = "Infinity"] = process.argv.slice(2);
 const [bytes, seconds, rate] = [bytesText, secondsText, rateText].map(Number) as [number, number, number];
-if (host === undefined || !(Number(port) > 0) || !(bytes >= 8 && bytes <= 65507) || !(seconds > 0) || !(rate > 0)) {
+const isWhole = (value: number, min: number, max: number): boolean =>
+  Number.isInteger(value) && value >= min && value <= max;
+if (host === undefined || !isWhole(Number(port), 1, 65535) || !isWhole(bytes, 8, 65507) || !(seconds > 0 && rate > 0)) {
   console.error("usage: bun udp-flood.ts <host> <port> [bytes, from 8 to 65507 [seconds [packets a second]]]");
   process.exit(2);
 }
 
-const PIECE = Math.max(1, Math.min(64, Math.floor(65000 / bytes)));
+// At a low rate they go in smaller ones, so that it is kept from the first second on.
+const PIECE = Math.max(1, Math.min(64, Math.floor(65000 / bytes), Math.floor(rate / 10)));
 const data = new Uint8Array(PIECE * bytes);
 const view = new DataView(data.buffer);
 
@@ -57,7 +60,7 @@ while (clock() < seconds) {
   }
   if (performance.now() - shown.at > 500) show();
   const ahead = sent / rate - clock();
-  if (ahead > 0.001) Bun.sleepSync(Math.min(ahead, seconds) * 1000);
+  if (ahead > 0.001) Bun.sleepSync(Math.max(0, Math.ceil(Math.min(ahead, seconds - clock()) * 1000)));
 }
 
 const took = clock();

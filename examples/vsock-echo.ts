@@ -27,9 +27,14 @@ function serve(port: number): never {
     const [conn, [machine, from]] = server.accept();
     using _ = conn;
     let bytes = 0;
-    for (let data = conn.recv(4096); data.length > 0; data = conn.recv(4096)) {
-      conn.sendall(data);
-      bytes += data.length;
+    try {
+      for (let data = conn.recv(4096); data.length > 0; data = conn.recv(4096)) {
+        conn.sendall(data);
+        bytes += data.length;
+      }
+    } catch (error) {
+      if (!(error instanceof OSError)) throw error;
+      console.error(error.message); // of this client
     }
     console.log(`served ${bytes} bytes to machine ${machine}, port ${from}`);
   }

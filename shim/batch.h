@@ -131,10 +131,12 @@ int32_t bs_send_batch(int32_t fd, struct bs_batch *b, uint64_t batch_length, con
   struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
   while (sent < b->count && b->error == 0) {
     int left = b->count - sent;
-    int n = send_many(fd, b, many + b->first + sent, left < SLICES_MAX ? left : SLICES_MAX, flags);
+    int most = timeout > 0 ? SLICES_TIMED : SLICES_MAX;
+    int n = send_many(fd, b, many + b->first + sent, left < most ? left : most, flags);
     if (n >= 0) {
       sent += n;
       w.woken = 0;
+      if (timeout > 0 && sent < b->count && now_ns() >= w.due) break;
       continue;
     }
     int32_t failed = wait_for(&w, fd, POLLOUT, errno);

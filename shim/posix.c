@@ -64,7 +64,10 @@
 #define NO_SIGNAL MSG_NOSIGNAL
 #endif
 
-enum { SLICES_MAX = 1024 }; /* IOV_MAX of every system here */
+enum {
+  SLICES_MAX = 1024, /* IOV_MAX of every system here */
+  SLICES_TIMED = 128, /* of a batch, between two looks at the clock */
+};
 
 /* ---- Waiting ---- */
 
@@ -216,9 +219,14 @@ int32_t bs_describe(int32_t fd, int32_t want, struct bs_io *io) {
   socklen_t length = sizeof name;
   memset(&name, 0, sizeof name);
   int32_t r = 0, family = 0, type = 0, protocol = 0;
-  /* AF_ALG has no getsockname: only a descriptor that is no socket fails here when the family is known. */
-  if (getsockname(fd, (struct sockaddr *)&name, &length) < 0 && (want & 1 || errno == EBADF || errno == ENOTSOCK))
-    return -errno;
+  if (getsockname(fd, (struct sockaddr *)&name, &length) < 0) {
+    /* AF_ALG, AF_XDP and others have none: only a descriptor that is no socket fails where the family is known. */
+#if defined(SO_DOMAIN)
+    if (errno == EBADF || errno == ENOTSOCK) return -errno;
+#else
+    if (want & 1 || errno == EBADF || errno == ENOTSOCK) return -errno;
+#endif
+  }
   family = name.ss_family;
 #if defined(SO_DOMAIN)
   if (want & 1) r = int_option(fd, SO_DOMAIN, &family);
@@ -476,7 +484,7 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
   uint64_t left = length;
   struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
   flags = flags_for(flags, timeout);
-  do {
+  for (;;) { /* once at least: an empty datagram is one */
     ssize_t r = send_to(fd, p, (size_t)clamp(left), flags, NULL, 0);
     if (r < 0) {
       int32_t failed = wait_for(&w, fd, POLLOUT, errno);
@@ -486,9 +494,9 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
     p += r;
     left -= (uint64_t)r;
     w.woken = 0;
-    if (left && timeout > 0 && now_ns() >= w.due) return BS_TIMED_OUT;
-  } while (left);
-  return 0;
+    if (left == 0) return 0;
+    if (timeout > 0 && now_ns() >= w.due) return BS_TIMED_OUT;
+  }
 }
 
 int32_t bs_sendto(int32_t fd, const void *data, uint64_t length, int32_t flags, const void *name, int32_t name_length,

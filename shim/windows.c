@@ -408,7 +408,7 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
   const char *p = data;
   uint64_t left = length;
   struct waiting w = {timeout, timeout > 0 ? due_after(timeout) : 0, 0};
-  do {
+  for (;;) { /* once at least: an empty datagram is one */
     /* A piece at a time: a non-blocking send takes all of it, however much, where there is any room, and the deadline
      * would be for nothing. No datagram is longer than this. */
     int r = send(socket_of(fd), p, left < 65536 ? (int)left : 65536, flags);
@@ -420,9 +420,9 @@ int32_t bs_sendall(int32_t fd, const void *data, uint64_t length, int32_t flags,
     p += r;
     left -= (uint64_t)r;
     w.woken = 0;
-    if (left && timeout > 0 && now_ns() >= w.due) return BS_TIMED_OUT;
-  } while (left);
-  return 0;
+    if (left == 0) return 0;
+    if (timeout > 0 && now_ns() >= w.due) return BS_TIMED_OUT;
+  }
 }
 
 int32_t bs_sendto(int32_t fd, const void *data, uint64_t length, int32_t flags, const void *name, int32_t name_length,
@@ -705,6 +705,7 @@ int32_t bs_send_batch(int32_t fd, struct bs_batch *b, uint64_t batch_length, con
     if (submit(socket_of(fd), &m, flags) >= 0) {
       sent++;
       w.woken = 0;
+      if (timeout > 0 && sent < b->count && now_ns() >= w.due) break;
       continue;
     }
     int32_t failure = wait_for(&w, fd, POLLWRNORM, WSAGetLastError());

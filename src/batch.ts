@@ -12,6 +12,11 @@ export const RECEIVE: unique symbol = Symbol("receive");
 export const SEND: unique symbol = Symbol("send");
 /** Whether messages are left, and nothing but the want of room keeps them from being sent. */
 export const BLOCKED: unique symbol = Symbol("blocked");
+/** Whether messages are left because a piece of the work was asked for, and is done. */
+export const LEFT: unique symbol = Symbol("left");
+/** The most messages, and the most bytes, of a piece: so much is copied in a tenth of a millisecond. */
+export const PIECE_MESSAGES = 256;
+export const PIECE_BYTES: number = 1 << 19;
 /** The root's socket that a socket by promises is made of. */
 export const CORE: unique symbol = Symbol("core");
 
@@ -29,9 +34,11 @@ export interface Batch {
    * Sends what is left; how many messages.
    *
    * @param already - How many the same call has sent before: after some an error is kept for the next call.
+   * @param isPiece - Whether to send no more than goes in about a millisecond, because others shall have their turn.
    */
-  [SEND](sock: Socket, flags: number, timeout: number, already: number): number;
+  [SEND](sock: Socket, flags: number, timeout: number, already: number, isPiece: boolean): number;
   readonly [BLOCKED]: boolean;
+  readonly [LEFT]: boolean;
 }
 
 /** A batch that an argument is, for a call that has it from now on; `end` ends that call, if it waits on the event loop. */

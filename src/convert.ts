@@ -1,10 +1,9 @@
 /**
  * Conversions: byte order, addresses as text and as bytes, the sizes of ancillary data.
  */
-import { type BytesLike, byteLengthOf, bytes, bytesOf, integer, text, UINT_MAX, wrongValue } from "./args.ts";
+import { type BytesLike, byteLengthOf, bytes, bytesOf, INT_MAX, integer, text, UINT_MAX, wrongValue } from "./args.ts";
 import { AF_INET, AF_INET6, EAFNOSUPPORT } from "./constants.ts";
 import { invalid, systemError } from "./errors.ts";
-import { CMSG_MAX } from "./message.ts";
 import { shim } from "./native.ts";
 
 // Every machine that Bun runs on is little-endian; the network is big-endian.
@@ -182,7 +181,7 @@ export function inet_ntop(family: number, packed: BytesLike): string {
  * ```
  */
 export function CMSG_LEN(length: number): number {
-  return shim.bs_cmsg_len(integer(length, "length", 0, CMSG_MAX));
+  return shim.bs_cmsg_len(integer(length, "length", 0, INT_MAX - shim.bs_cmsg_len(0)));
 }
 
 /**
@@ -198,5 +197,7 @@ export function CMSG_LEN(length: number): number {
  * ```
  */
 export function CMSG_SPACE(length: number): number {
-  return shim.bs_cmsg_space(integer(length, "length", 0, CMSG_MAX));
+  const header = shim.bs_cmsg_space(0);
+  const most = INT_MAX - header;
+  return shim.bs_cmsg_space(integer(length, "length", 0, most - (most % (shim.bs_cmsg_space(1) - header))));
 }

@@ -111,7 +111,7 @@ function* addressInfo(host: unknown, port: unknown, ...rest: unknown[]): Steps<A
 /** A port as the resolver takes it. It would take only the last 16 bits of a larger number, and lead to another service. */
 function serviceOf(port: unknown): string {
   if (typeof port !== "string") return String(integer(port, "port", 0, 65535));
-  if (/^\d+$/.test(port)) integer(Number(port), "port", 0, 65535);
+  if (/^\s*\+?\d+$/.test(port)) integer(Number(port), "port", 0, 65535);
   return text(port, "port");
 }
 

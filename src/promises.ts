@@ -23,13 +23,6 @@ export {
   getnameinfo,
   type WaitOptions,
 } from "./promises/names.ts";
-export {
-  type Connected,
-  type LineOptions,
-  type Message,
-  type ReceiveOptions,
-  type ServerSocket,
-  Socket,
-  SocketType,
-} from "./promises/socket.ts";
+export type { LineOptions, ReceiveOptions } from "./promises/arguments.ts";
+export { type Connected, type Message, type ServerSocket, Socket, SocketType } from "./promises/socket.ts";
 export * from "./shared.ts";

@@ -27,6 +27,7 @@ import { CORE, hold, RECEIVE, RELEASE, SEND } from "./batch.ts";
 import {
   AddressFamily,
   AF_ALG,
+  AF_VSOCK,
   AF_INET,
   EAGAIN,
   EBADF,
@@ -401,7 +402,8 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    *
    * @param level - `SOL_SOCKET`, `IPPROTO_TCP` …
    * @param option - `SO_*`, `TCP_*` …
-   * @param buflen - Left out or 0: the option is a C int, and returned as a number. Otherwise the most bytes to return.
+   * @param buflen - Left out or 0: the option is a C int (of the level AF_VSOCK, 64 bits), and returned as a number. Otherwise
+   *   the most bytes to return.
    * @throws OSError: ENOPROTOOPT, EINVAL.
    */
   getsockopt(level: number, option: number): number;
@@ -411,6 +413,12 @@ export class Socket<out Name extends FamilyName = FamilyName> {
     if (l === IPPROTO_TCP && option === QUICK_ACK && buflen === undefined) return this.#getQuickAck();
     const o = integer(option, "option");
     const size = buflen === undefined ? 0 : integer(buflen, "buflen", 0);
+    if (size === 0 && this.#isWide(l)) {
+      const words = new Uint32Array(2);
+      const n = shim.bs_getsockopt(this.#handle.fd, l, o, words, words);
+      if (n < 0) throw systemError("getsockopt", n);
+      return words[0]! + words[1]! * 2 ** 32;
+    }
     if (size === 0) {
       const r = shim.bs_getsockopt_int(this.#handle.fd, l, o, io);
       if (r < 0) throw systemError("getsockopt", r);
@@ -425,8 +433,8 @@ export class Socket<out Name extends FamilyName = FamilyName> {
   /**
    * Sets an option; see setsockopt(2).
    *
-   * @param value - A C int, signed or unsigned; bytes; or `null` with `optlen`, for the options that want no value and a
-   *   length (AF_ALG's).
+   * @param value - A C int, signed or unsigned (of the level AF_VSOCK, 64 bits); bytes; or `null` with `optlen`, for the
+   *   options that want no value and a length (AF_ALG's).
    * @throws OSError: ENOPROTOOPT, EINVAL, EPERM.
    */
   setsockopt(level: number, option: number, value: number | BytesLike): void;
@@ -441,6 +449,10 @@ export class Socket<out Name extends FamilyName = FamilyName> {
       r = shim.bs_setsockopt_null(this.#handle.fd, l, o, length);
     } else if (optlen !== undefined) {
       throw wrongType("value", "null where optlen is given", value);
+    } else if (typeof value === "number" && this.#isWide(l)) {
+      const number = integer(value, "value", 0, Number.MAX_SAFE_INTEGER);
+      const words = Uint32Array.of(number % 2 ** 32, number / 2 ** 32);
+      r = shim.bs_setsockopt(this.#handle.fd, l, o, words, words);
     } else if (typeof value === "number") {
       const number = integer(value, "value", INT_MIN, UINT_MAX) | 0;
       r = shim.bs_setsockopt_int(this.#handle.fd, l, o, number);
@@ -449,6 +461,11 @@ export class Socket<out Name extends FamilyName = FamilyName> {
       r = shim.bs_setsockopt(this.#handle.fd, l, o, data, data);
     }
     if (r < 0) throw systemError("setsockopt", r);
+  }
+
+  /** Whether a level's numbers have 64 bits. */
+  #isWide(level: number): boolean {
+    return AF_VSOCK !== undefined && level === AF_VSOCK && this.#family === AF_VSOCK;
   }
 
   #getQuickAck(): number {
@@ -695,7 +712,7 @@ export class Socket<out Name extends FamilyName = FamilyName> {
 
   /**
    * Receives as many messages as there are, by one call: waits for the first only. See recvmmsg(2). (With `MSG_PEEK` each
-   * place of the batch gets the same message, the first one.)
+   * place of the batch gets the same message, the first one.) The end of a connection of SOCK_SEQPACKET is one empty message.
    *
    * @param batch - A `MessageBatch` of `berkeley-sockets/packets`: what was in it is gone, even where the call fails.
    * @param flags - `MSG_*`.
@@ -819,13 +836,14 @@ export class Socket<out Name extends FamilyName = FamilyName> {
    * @param flags - `MSG_*`.
    * @returns How many messages the system took. Where that is not all of them, the next call goes on behind them, and throws
    *   what ended this one; `batch.skip()` passes over a message that the system does not take.
-   * @throws OSError, where no message was sent: as {@link sendmsg}; BlockingIOError, TimeoutError.
+   * @throws OSError, where no message was sent: as {@link sendmsg}; BlockingIOError, TimeoutError. RangeError for a stream,
+   *   which would take a part of a message.
    */
   sendBatch(batch: MessageBatch<Name>, flags?: number): number {
     const f = arguments.length < 2 ? 0 : bits(flags, "flags");
     const held = hold(batch);
     try {
-      return held[SEND](this, f, this.#timeout, 0);
+      return held[SEND](this, f, this.#timeout, 0, false);
     } finally {
       held[RELEASE]();
     }

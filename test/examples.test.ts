@@ -384,6 +384,16 @@ describe("flood and sink", () => {
     expect((await sink.end()).stdout).toEndWith(`${sent + 4} packets, ${sent * 100 + 32} bytes, 2 lost (${share} %)`);
   });
 
+  test("a flood keeps to a low rate", async () => {
+    using sink = new Socket(AF_INET, SOCK_DGRAM);
+    sink.bind(["127.0.0.1", 0]);
+    const flood = await example("udp-flood.ts", "127.0.0.1", `${sink.getsockname()[1]}`, "100", "1", "20").end();
+    const [, sent, took] = /^(\d+) packets of 100 bytes in ([\d.]+) s/.exec(flood.stdout)!;
+    expect(Number(sent)).toBeLessThanOrEqual(22);
+    expect(Number(sent)).toBeGreaterThanOrEqual(slowness === 1 ? 15 : 1);
+    expect(Number(took)).toBeLessThan(1.5 * slowness);
+  });
+
   test("a flood that nobody listens to says so", async () => {
     using silent = new Socket(AF_INET, SOCK_DGRAM);
     silent.bind(["127.0.0.1", 0]);
@@ -547,6 +557,19 @@ needs("root, unshare, ip and PACKET_ADD_MEMBERSHIP", mayMakeNetwork && hasMember
     await sniffer.line(new RegExp(`^lo 00:00:00:00:00:00 from us: ${datagram}`));
     await sniffer.line(new RegExp(`^lo 00:00:00:00:00:00 to us: ${datagram}`));
     expect((await sniffer.end()).status).toBe(0);
+  },
+);
+
+needs("root, unshare, ip and packet rings", mayMakeNetwork && hasPacketRings)(
+  "capture.ts says that the disk is full",
+  async () => {
+    const script = `ip link set lo up
+      "$0" "$1" lo /dev/full 2>"$2" & child=$!
+      while ! grep -q capturing "$2"; do sleep 0.05; done
+      kill $child; wait $child; status=$?; cat "$2" >&2; exit $status`;
+    const args = [process.execPath, join(examples, "capture.ts"), join(folder, "said")];
+    const { status, stderr } = await new Program(["unshare", "-n", "sh", "-c", script, ...args]).end();
+    expect([status, stderr.trimEnd().split("\n").at(-1)]).toEqual([1, "write ENOSPC: No space left on device"]);
   },
 );
 

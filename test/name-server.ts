@@ -36,6 +36,7 @@ const zone: Record<string, readonly Resource[] | number> = {
   "servfail.test": SERVFAIL,
   "formerr.test": FORMERR,
   "silent.test": SILENT,
+  "1.2.3.4": SILENT, // with a dot behind it, a name
   "notimp.test": NOTIMP,
   "1.0.0.10.in-addr.arpa": [[PTR, "one.test"]],
   "2.0.0.10.in-addr.arpa": [

@@ -105,7 +105,7 @@ describe("getaddrinfo", () => {
       expect(() => getaddrinfo(no(host), 80, 0)).toThrow(TypeError);
     for (const port of [undefined, 1.5, NaN, true, {}, 1n])
       expect(() => getaddrinfo("::1", no(port), 0)).toThrow(TypeError);
-    for (const port of [-1, 65536, 2 ** 32, "65536", "99999999999"])
+    for (const port of [-1, 65536, 2 ** 32, "65536", "99999999999", "+65616", " 65616"])
       expect(() => getaddrinfo("::1", port)).toThrow(RangeError);
     for (const text of ["a\0", "\0", "\ud800"]) {
       expect(() => getaddrinfo(text, 80)).toThrow(RangeError);

@@ -315,6 +315,28 @@ needs("AF_UNIX datagram socket", hasUnixDatagrams)(
 );
 
 needs("AF_UNIX datagram socket", hasUnixDatagrams)(
+  "an empty datagram waits for room as others do, by send and by sendall",
+  async (net) => {
+    using own = new net.Sockets();
+    using folder = new Folder();
+    const receiver = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
+    receiver.bind(folder.file("full"));
+    const sender = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
+    await sender.connect(folder.file("full"));
+    fillReceiver(folder.file("full"));
+    sender.settimeout(0.1);
+    expect(await codeOf(() => sender.send(""))).toBe("ETIMEDOUT");
+    expect(await codeOf(() => sender.sendall(""))).toBe("ETIMEDOUT");
+    await receiver.recv(1);
+    await sender.sendall("");
+    receiver.settimeout(0.1);
+    let last: Buffer | undefined;
+    while ((await codeOf(async () => (last = await receiver.recv(10)))) !== "ETIMEDOUT");
+    expect(last).toHaveLength(0);
+  },
+);
+
+needs("AF_UNIX datagram socket", hasUnixDatagrams)(
   "a receiver that gets room lets a waiting sendto go on",
   async (net) => {
     using own = new net.Sockets();

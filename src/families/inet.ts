@@ -24,6 +24,19 @@ const numeric = new Map<string, number>();
 const NUMERIC_MAX = 4096;
 const packed = new DataView(new ArrayBuffer(4));
 
+/** The number that a host is, `undefined` where it is a name. */
+function parsed(host: string, name: string): number | undefined {
+  if (shim.bs_inet_pton(4, name, packed) !== 1) return undefined;
+  if (numeric.size >= NUMERIC_MAX) numeric.clear();
+  numeric.set(host, packed.getUint32(0));
+  return packed.getUint32(0);
+}
+
+/** Whether a host is four numbers, so that the resolver need not be asked. */
+export function isNumber(host: string): boolean {
+  return numeric.has(host) || parsed(host, hostName(host, "address[0]")) !== undefined;
+}
+
 /**
  * The first address of a host, as a big-endian number.
  *
@@ -36,11 +49,8 @@ function resolve(host: unknown): number {
   if (host === "") return 0;
   if (host === "<broadcast>") return 0xffff_ffff;
   const name = hostName(host, "address[0]");
-  if (shim.bs_inet_pton(4, name, packed) === 1) {
-    if (numeric.size >= NUMERIC_MAX) numeric.clear();
-    numeric.set(host, packed.getUint32(0));
-    return packed.getUint32(0);
-  }
+  const number = parsed(host, name);
+  if (number !== undefined) return number;
   const [first] = lookup(name, null, AF_INET, 0, 0, 0, host);
   if (first === undefined) throw invalid("getaddrinfo", "no address", host);
   return new DataView(first.name.buffer, first.name.byteOffset).getUint32(ADDRESS);

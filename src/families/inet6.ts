@@ -33,6 +33,20 @@ const NUMERIC_MAX = 4096;
 const unspecified = new Uint8Array(16);
 const text = Buffer.alloc(64);
 
+/** The address that a host is, `undefined` where it is a name or has a scope. */
+function parsed(host: string, name: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(16);
+  if (shim.bs_inet_pton(6, name, bytes) !== 1) return undefined;
+  if (numeric.size >= NUMERIC_MAX) numeric.clear();
+  numeric.set(host, bytes);
+  return bytes;
+}
+
+/** Whether a host is such a number, so that the resolver need not be asked. */
+export function isNumber(host: string): boolean {
+  return numeric.has(host) || parsed(host, hostName(host, "address[0]")) !== undefined;
+}
+
 /** The first address of a host, and the scope that its `%` part named, where there was one. */
 function resolve(host: unknown): { bytes: Uint8Array; scope: number } {
   if (typeof host !== "string") throw wrongType("address[0]", "a string", host);
@@ -40,12 +54,8 @@ function resolve(host: unknown): { bytes: Uint8Array; scope: number } {
   if (known !== undefined) return { bytes: known, scope: 0 };
   if (host === "") return { bytes: unspecified, scope: 0 };
   const name = hostName(host, "address[0]");
-  const bytes = new Uint8Array(16);
-  if (shim.bs_inet_pton(6, name, bytes) === 1) {
-    if (numeric.size >= NUMERIC_MAX) numeric.clear();
-    numeric.set(host, bytes);
-    return { bytes, scope: 0 };
-  }
+  const bytes = parsed(host, name);
+  if (bytes !== undefined) return { bytes, scope: 0 };
   const [first] = lookup(name, null, AF_INET6, 0, 0, 0, host);
   if (first === undefined) throw invalid("getaddrinfo", "no address", host);
   const found = new DataView(first.name.buffer, first.name.byteOffset);

@@ -411,9 +411,10 @@ function number(type: NumberType, kind: Kind<number>, min?: number, max?: number
   };
 }
 
-/** A number of 8 bits, which some systems give as a byte and others as an int. */
-function octet(type: NumberType, kind: Kind<number>, min: number, max: number): Codec {
+/** A number of 8 bits, which some systems give as a byte and others as an int: of Linux's ints a byte is what was cut. */
+function octet(type: NumberType, kind: Kind<number>, min: number, max: number, isByte: boolean): Codec {
   const codec = number(type, kind, min, max);
+  if (!isByte) return codec;
   return {
     ...codec,
     read: (view, data) => (view.byteLength === 1 ? { value: view.getUint8(0) } : codec.read!(view, data)),
@@ -665,9 +666,13 @@ const table: readonly (readonly [Codec, ...Place[]])[] = [
   [dstaddr, [IPPROTO_IP, IP_SENDSRCADDR], [IPPROTO_IP, IP_RECVDSTADDR]],
   [recvif, [IPPROTO_IP, isWindows ? undefined : IP_RECVIF]],
   [origdst, [IPPROTO_IP, IP_ORIGDSTADDR], [IPPROTO_IPV6, IPV6_ORIGDSTADDR]],
-  [octet("ttl", i32, 1, 255), [IPPROTO_IP, IP_TTL], [IPPROTO_IP, IP_RECVTTL]],
+  [
+    octet("ttl", i32, 1, 255, !["linux", "android"].includes(process.platform)),
+    [IPPROTO_IP, IP_TTL],
+    [IPPROTO_IP, IP_RECVTTL],
+  ],
   [number("hoplimit", i32, -1, 255), [IPPROTO_IPV6, IPV6_HOPLIMIT]],
-  [octet("tos", tosKind, 0, 255), [IPPROTO_IP, IP_TOS], [IPPROTO_IP, IP_RECVTOS]],
+  [octet("tos", tosKind, 0, 255, true), [IPPROTO_IP, IP_TOS], [IPPROTO_IP, IP_RECVTOS]],
   [number("tclass", i32, -1, 255), [IPPROTO_IPV6, IPV6_TCLASS]],
   [number("flowinfo", be32, 0, 0x0fff_ffff), [IPPROTO_IPV6, IPV6_FLOWINFO]],
   [number("fragsize", i32), [IPPROTO_IP, IP_RECVFRAGSIZE], [IPPROTO_IPV6, IPV6_RECVFRAGSIZE]],

@@ -14,7 +14,7 @@ import {
   wrongType,
   wrongValue,
 } from "../args.ts";
-import { type Batch, BLOCKED, HOLD, RECEIVE, RELEASE, SEND } from "../batch.ts";
+import { type Batch, BLOCKED, HOLD, LEFT, PIECE_BYTES, PIECE_MESSAGES, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   AddressFamily,
   AF_UNIX,
@@ -32,6 +32,8 @@ import {
   SO_TIMESTAMP_NEW,
   SO_TIMESTAMPING_NEW,
   SO_TIMESTAMPNS_NEW,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
   SOL_SOCKET,
   UDP_COALESCED_INFO,
   UDP_GRO,
@@ -152,6 +154,8 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
   #pieces: Segments | null = null;
   /** What ended a send in its midst, for the next send to tell; and the same of a receive. */
   #sendError = 0;
+  /** Whether the last send was of a piece, and left some. */
+  #isLeft = false;
   #receiveError = 0;
 
   /** What was made for the messages, and in which turn: a turn is a receive, or what else gives a message other bytes. */
@@ -415,7 +419,8 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
   }
 
   /**
-   * Says where messages shall go: what was received from one goes on to another.
+   * Says where messages shall go: what was received from one goes on to another. An error that the next `sendBatch` would
+   * throw of the message whose turn it is, is forgotten.
    *
    * @param address - Where to; `null` on a connected socket.
    * @param i - Which message; left out, all of them.
@@ -425,9 +430,14 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     const table = this.#own();
     if (i !== undefined) this.#message(i, LENGTH);
     const end = i === undefined ? this.#length : i + 1;
-    for (let each = i ?? 0; each < end; each++) {
+    const first = i ?? 0;
+    for (let each = first; each < end; each++) {
       setName(table, each, length);
       this.#addressTurns[each] = 0;
+    }
+    if (first <= this.#sent && this.#sent < end) {
+      this.#sendError = 0;
+      this.#pieces = null;
     }
   }
 
@@ -490,17 +500,21 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     const n = shim.bs_recv_batch(fd, words, words, this.#data, this.#data, f, timeout);
     if (n < 0) return failed("recvmmsg", n);
     this.#receiveError = errorOf(table);
-    this.#length = n;
+    this.#length = sock.type === SOCK_SEQPACKET && n === this.#capacity ? withOneEnd(table, n) : n;
     this.#isReceived = true;
     this.#from = sock;
     if (isUnix && this.#controlSize > 0) this.#findDescriptors();
-    return n;
+    return this.#length;
   }
 
-  [SEND](sock: Socket, flags: number, timeout: number, already: number): number {
+  [SEND](sock: Socket, flags: number, timeout: number, already: number, isPiece: boolean): number {
+    this.#isLeft = false;
     const table = this.#usableBy(sock);
     const fd = sock.fileno();
     if (fd < 0) throw systemError("sendmmsg", -EBADF);
+    // It would take a part of a message, and nobody would learn which.
+    if (sock.type === SOCK_STREAM)
+      throw wrongValue("batch", "one for a socket that keeps messages apart", "SOCK_STREAM");
     const kept = this.#sendError;
     if (kept !== 0) {
       this.#sendError = 0;
@@ -512,10 +526,12 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
     const before = this.#sent;
     const due = timeout > 0 ? performance.now() + timeout * 1000 : 0;
     let left = timeout;
+    const most = isPiece ? Math.min(PIECE_MESSAGES, Math.ceil(PIECE_BYTES / this.#size)) : this.#capacity;
     let failure: number;
     for (;;) {
-      failure = this.#sendSome(table, fd, flags, left);
-      if (failure === 0 ? this.#sent === this.#length : !this.#isRefused(failure)) break;
+      failure = this.#sendSome(table, fd, flags, left, most);
+      this.#isLeft = isPiece && failure === 0 && this.#sent < this.#length;
+      if (failure === 0 ? this.#isLeft || this.#sent === this.#length : !this.#isRefused(failure)) break;
       if (due > 0) left = Math.max((due - performance.now()) / 1000, 1e-9);
     }
     const n = this.#sent - before;
@@ -529,7 +545,7 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
   }
 
   /** One call, or the pieces of one message: what ended it before its end, a negative result, or 0. */
-  #sendSome(table: Table, fd: number, flags: number, timeout: number): number {
+  #sendSome(table: Table, fd: number, flags: number, timeout: number, most: number): number {
     const pieces = this.#pieces;
     if (pieces !== null) {
       const failure = pieces.send(fd, flags, timeout);
@@ -539,12 +555,13 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
       }
       return failure;
     }
-    setRange(table, this.#sent, this.#length - this.#sent);
+    const count = Math.min(this.#length - this.#sent, most);
+    setRange(table, this.#sent, count);
     const n = shim.bs_send_batch(fd, table.words, table.words, this.#data, this.#data, flags, timeout);
     if (n < 0) return n;
     this.#sent += n;
     const failure = errorOf(table);
-    if (failure !== 0 || this.#sent === this.#length) return failure;
+    if (failure !== 0 || n === count) return failure;
     return timeout > 0 ? TIMED_OUT : -EAGAIN; // no error: there was no time or no room for more
   }
 
@@ -560,6 +577,10 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
 
   get [BLOCKED](): boolean {
     return this.#sent < this.#length && this.#sendError === 0;
+  }
+
+  get [LEFT](): boolean {
+    return this.#isLeft;
   }
 
   // ---- Within ----
@@ -663,6 +684,17 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
       }
     }
   }
+}
+
+/** How many messages there are: the end of a connection of records comes as empty ones, as many as there is room for. */
+function withOneEnd({ words }: Table, count: number): number {
+  const isEmpty = (i: number): boolean => {
+    const at = HEADER_WORDS + MESSAGE_WORDS * i;
+    return words[at + LENGTH] === 0 && words[at + CONTROL_LENGTH] === 0;
+  };
+  let n = count;
+  while (n > 1 && isEmpty(n - 1) && isEmpty(n - 2)) n--;
+  return n;
 }
 
 /** A control message to send, as it was when it was given. */

@@ -236,6 +236,7 @@ export abstract class Ring implements Disposable, AsyncDisposable {
         if (saysClosed(error, this)) return;
         throw error;
       }
+      if (this.fileno() < 0) return;
       for (const frame of block()) {
         yield frame;
         if (this.fileno() < 0) return;

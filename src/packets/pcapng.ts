@@ -118,6 +118,8 @@ export class PcapngWriter implements Disposable {
   #length = 0;
   /** How much of that is written already: where a file takes a part only. */
   #written = 0;
+  /** Whether the last try to write failed. */
+  #isStuck = false;
 
   /**
    * Begins a file.
@@ -250,11 +252,13 @@ export class PcapngWriter implements Disposable {
   /** Writes what was collected. @throws OSError as {@link PcapngWriter.write}. */
   flush(): void {
     this.#open();
+    this.#isStuck = true;
     while (this.#written < this.#length) {
       const left = this.#length - this.#written;
       this.#written += ofFile("write", () => fs().writeSync(this.#fd, this.#buffer, this.#written, left));
     }
     this.#written = this.#length = 0;
+    this.#isStuck = false;
   }
 
   /**
@@ -273,7 +277,9 @@ export class PcapngWriter implements Disposable {
     }
   }
 
+  /** As {@link PcapngWriter.close}; what could not be written, of which that call told, is not tried again. */
   [Symbol.dispose](): void {
+    if (this.#isStuck) this.#written = this.#length = 0;
     this.close();
   }
 

@@ -153,11 +153,9 @@ class Place {
     return (this.memory ??= this.mapping.part(this.start, this.size));
   }
 
-  /** Ends what looks at the block; whether it could. */
+  /** Ends the views of the block; whether it could. */
   end(): boolean {
-    if (this.memory !== null && !detach(this.memory)) return false;
-    this.frame = 0;
-    return true;
+    return this.memory === null || detach(this.memory);
   }
 }
 
@@ -285,8 +283,8 @@ export class Frame extends FrameBytes {
   }
 }
 
-/** Ends a block, so that no frame of it is good any more; whether it could. */
-let endBlock: (block: Block) => boolean;
+/** Ends a block, so that no frame of it is good any more; whether it could. `always`: also where its memory is in use. */
+let endBlock: (block: Block, always?: boolean) => boolean;
 
 /**
  * A block of a {@link PacketRing}: its frames, to be looked at once.
@@ -348,8 +346,9 @@ export class Block implements IterableIterator<Frame, undefined> {
   }
 
   static {
-    endBlock = (block) => {
-      if (!block.#place.end()) return false;
+    endBlock = (block, always = false) => {
+      if (!block.#place.end() && !always) return false;
+      block.#place.frame = 0;
       block.#left = 0;
       return true;
     };
@@ -599,7 +598,7 @@ export class PacketRing extends PacketSocketRing implements AsyncIterable<Frame>
 
   override close(): void {
     // What an operation uses stays mapped until that has ended.
-    if (this.#block !== null) endBlock(this.#block);
+    if (this.#block !== null) endBlock(this.#block, true);
     this.#block = null;
     super.close();
   }
@@ -688,6 +687,11 @@ export class TransmitRing extends PacketSocketRing {
     this.frameCount = count;
     this.maxLength = size - DATA;
     this.#frameSize = size;
+  }
+
+  protected override open(syscall: string): void {
+    super.open(syscall);
+    if (this.bytes.length === 0) throw new TypeError("ring: its ArrayBuffer is detached");
   }
 
   /** The header of a frame, by words of the ring. */
@@ -819,6 +823,7 @@ export class TransmitRing extends PacketSocketRing {
   /** Hands over what is filled, and tells whether so many slots are free. */
   #hasRoom(free: number): boolean {
     if (this.#handed < this.#filled) this.flush();
+    if (this.#refused !== 0) this.flush(); // it was the last one, of which no later call would tell
     return this.frameCount - this.pending >= free;
   }
 

@@ -2,7 +2,7 @@
  * UDP segmentation: much data as datagrams of one size, cut by the kernel. See udp(7), UDP_SEGMENT.
  */
 import { type BytesLike, bytes, bytesOf, integer, options as optionsOf, present, wrongValue } from "../args.ts";
-import { type Batch, BLOCKED, HOLD, RECEIVE, RELEASE, SEND } from "../batch.ts";
+import { type Batch, BLOCKED, HOLD, LEFT, PIECE_BYTES, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -54,6 +54,7 @@ export class Segments implements Batch {
   #sent = 0;
   #isCut: boolean;
   #failed = false;
+  #isLeft = false;
 
   constructor(data: Uint8Array, size: number, name: Uint8Array, address: unknown, isCut: boolean) {
     this.#data = data;
@@ -85,18 +86,23 @@ export class Segments implements Batch {
     return this.#sent < this.#length && !this.#failed;
   }
 
-  [SEND](sock: Socket, flags: number, timeout: number, already: number): number {
+  get [LEFT](): boolean {
+    return this.#isLeft;
+  }
+
+  [SEND](sock: Socket, flags: number, timeout: number, already: number, isPiece: boolean): number {
     const fd = sock.fileno();
     if (fd < 0) throw systemError("sendmmsg", -EBADF);
     const before = this.#sent;
-    const failure = this.send(fd, flags, timeout);
+    const failure = this.send(fd, flags, timeout, isPiece);
     if (failure !== 0 && this.#sent === 0 && already === 0) throw systemError("sendmmsg", failure, this.#address);
     this.#failed = failure !== 0 && failure !== -EAGAIN && failure !== TIMED_OUT;
     return this.#sent - before;
   }
 
-  /** Sends what is left; what ended it before its end: a negative result, or 0. */
-  send(fd: number, flags: number, timeout: number): number {
+  /** Sends what is left, or a piece of it; what ended it before its end: a negative result, or 0. */
+  send(fd: number, flags: number, timeout: number, isPiece = false): number {
+    this.#isLeft = false;
     const due = timeout > 0 ? performance.now() + timeout * 1000 : 0;
     let left = timeout;
     while (this.#sent < this.#length) {
@@ -105,12 +111,16 @@ export class Segments implements Batch {
       if (failure === 0) {
         // Less than was to be sent, and no error: there was no time or no room for more.
         if (n !== this.#messages) return timeout > 0 ? TIMED_OUT : -EAGAIN;
+        this.#isLeft = isPiece && !this.isSent;
+        if (this.#isLeft) return 0;
       } else if (this.#isCut && refusals.has(-failure)) {
         this.#isCut = false;
       } else {
         return failure;
       }
-      if (due > 0) left = Math.max((due - performance.now()) / 1000, 1e-9);
+      if (due === 0 || this.isSent) continue;
+      left = (due - performance.now()) / 1000;
+      if (left <= 0) return TIMED_OUT;
     }
     return 0;
   }
@@ -130,13 +140,15 @@ export class Segments implements Batch {
     present(this.#data, "data");
     const rest = this.#sent === 0 ? this.#data : this.#data.subarray(this.#sent);
     const stride = this.#stride;
-    const count = Math.min(Math.ceil(rest.length / stride), MESSAGES);
+    const count = Math.min(Math.ceil(rest.length / stride), MESSAGES, Math.ceil(PIECE_BYTES / stride));
     setSize(table, stride);
     outName.set(this.#name);
     for (let i = 0; i < count; i++) {
       const length = Math.min(stride, rest.length - i * stride);
+      // What is no longer than a datagram is one, whatever the socket's own UDP_SEGMENT says.
+      const size = length > this.#size ? this.#size : 0;
       const at = table.controls + i * SEGMENT_SPACE;
-      setMessage(table, i, length, length > this.#size ? putSegmentSize(table.view, at, this.#size) : 0);
+      setMessage(table, i, length, this.#isCut ? putSegmentSize(table.view, at, size) : 0);
       setName(table, i, this.#name.length);
     }
     setRange(table, 0, count);

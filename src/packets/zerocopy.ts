@@ -3,7 +3,7 @@
  * https://docs.kernel.org/networking/msg_zerocopy.html. Linux.
  */
 import { type BytesLike, byteLengthOf, bytes, lacking, options as optionsOf, wrongValue } from "../args.ts";
-import { type Batch, BLOCKED, HOLD, RECEIVE, RELEASE, SEND } from "../batch.ts";
+import { type Batch, BLOCKED, HOLD, LEFT, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   EAGAIN,
   ENOBUFS,
@@ -31,8 +31,11 @@ const LENGTH_MIN = 32768;
 /** How many sends may be under way until notices are looked for. */
 const PENDING = 64;
 
-/** The room of a notice: an address of IPv6 behind the error's structure, and more. */
-const ANCBUFSIZE = 128;
+/**
+ * The room of a notice: an address of IPv6 behind the error's structure, and what else a socket may have asked for, such as
+ * times. One that is cut would never be told again.
+ */
+const ANCBUFSIZE = 512;
 
 /** What the kernel may still read, by the socket: it stays there where nobody has the object any more that sent it. */
 const heldBy = new WeakMap<Socket, ReadonlyMap<number, NodeJS.ArrayBufferView>>();
@@ -268,6 +271,7 @@ const idle: Batch = {
   [RECEIVE]: () => 0,
   [SEND]: () => 0,
   [BLOCKED]: false,
+  [LEFT]: false,
 };
 
 /** Rejects with the reason of a signal that aborts before a promise is settled. */

@@ -9,7 +9,8 @@ import type { AddressArgument, FamilyConstant, FamilyName, SenderOf } from "../f
 import type { InetAddress } from "../families/inet.ts";
 import type { AddressInfoEntry } from "../names.ts";
 import { getaddrinfo, type WaitOptions } from "./names.ts";
-import { coreOf, type ServerSocket, Socket, takeSignal, wrap } from "./socket.ts";
+import { takeSignal } from "./arguments.ts";
+import { coreOf, type ServerSocket, Socket, wrap } from "./socket.ts";
 import { keeping, signalOf } from "./waits.ts";
 
 /** How long an attempt to connect is alone before the next begins: RFC 8305, section 5. In milliseconds. */

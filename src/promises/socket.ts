@@ -2,20 +2,8 @@
  * The socket object whose calls wait by promises. Everything it does is done by a {@link CoreSocket} that is non-blocking.
  */
 import type { AfalgOptions } from "../afalg.ts";
-import {
-  bits,
-  bytes,
-  bytesOf,
-  byteLengthOf,
-  flag,
-  INT_MAX,
-  integer,
-  type BytesLike,
-  options,
-  seconds,
-  writable,
-} from "../args.ts";
-import { type Batch, BLOCKED, CORE, hold, RECEIVE, RELEASE, SEND } from "../batch.ts";
+import { bits, bytes, bytesOf, byteLengthOf, flag, INT_MAX, integer, type BytesLike, seconds } from "../args.ts";
+import { type Batch, BLOCKED, CORE, hold, LEFT, PIECE_BYTES, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -31,10 +19,6 @@ import {
   ENOTCONN,
   ENOTSUP,
   IPPROTO_TCP,
-  MSG_DONTWAIT,
-  MSG_ERRQUEUE,
-  MSG_OOB,
-  MSG_PEEK,
   SHUT_WR,
   SO_ACCEPTCONN,
   SO_ERROR,
@@ -54,25 +38,28 @@ import {
   type SenderOf,
 } from "../families/index.ts";
 import { type AncillaryData, list, readControl, type ReceivedAncillaryData } from "../message.ts";
-import { FAILED, READABLE, URGENT, WRITABLE } from "../native.ts";
+import { READABLE, WRITABLE } from "../native.ts";
 import type { MessageBatch } from "../packets/batch.ts";
 import { hostName, lookUp } from "../resolve.ts";
 import { sendingFile, type SendableFile } from "../sendfile.ts";
 import { adopt, type KeepaliveValues, Socket as CoreSocket } from "../socket.ts";
+import {
+  isNamed,
+  type LineOptions,
+  lineOptions,
+  optionsSignal,
+  type ReceiveOptions,
+  receiveOptions,
+  SIZE,
+  snapshot,
+  takeSignal,
+  timeoutWith,
+  wantedBy,
+} from "./arguments.ts";
+import { END, iterate, type Step, type Taking } from "./iteration.ts";
 import { follow, type WaitOptions } from "./names.ts";
-import { AGAIN, type Attempt, moved, signalOf, spent, Waits, type Wanted } from "./waits.ts";
-
-/** What iterations of received data take by name. */
-export interface ReceiveOptions extends WaitOptions {
-  /** The most bytes to receive at once: 65536 by default. */
-  size?: number;
-}
-
-/** What {@link Socket.lines} takes by name. */
-export interface LineOptions extends WaitOptions {
-  /** The most bytes that a line may have: 1 MiB by default. */
-  limit?: number;
-}
+import { Unread } from "./unread.ts";
+import { AGAIN, type Attempt, moved, spent, Waits, type Wanted } from "./waits.ts";
 
 /** A socket whose iteration gives connections: {@link createServer} returns one. */
 export type ServerSocket<Name extends FamilyName = FamilyName> = Socket<Name, Connected<Name>>;
@@ -93,11 +80,6 @@ type AnyMethod = (...args: unknown[]) => unknown;
 
 /** How many pieces of a file or of a line are taken before others have their turn. */
 const PIECES = 16;
-/** The most bytes that are sent at once: so much is copied in a tenth of a millisecond. */
-const PIECE = 1 << 19;
-
-const SIZE = 65536;
-const LIMIT = 1 << 20;
 /** What more than so many bytes are a part of may be on its way still, and there as soon as they are received. */
 const SHORT = 4096;
 
@@ -135,10 +117,9 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   readonly #core: CoreSocket;
   readonly #waits: Waits;
   #timeout: number | null;
-  /** A `connect` that was given up goes on in the system. */
-  #connecting = false;
-  /** What was received for `lines` and not given to anybody. */
-  #unread: Buffer | null = null;
+  /** The address of a `connect` that goes on in the system, though it was given up. */
+  #connecting: unknown = null;
+  readonly #unread = new Unread();
   /** Whether what is received are TCP's bytes, told from the first on: no messages or records. `undefined`: not known yet. */
   #isBytes: boolean | undefined;
   /** Whether nothing is received any more: `shutdown` was told so here. */
@@ -233,7 +214,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     const signal = takeSignal(args, 1);
     let given = snapshot(args[0]);
     let timeout = this.#timeout;
-    if (isNamed(this.#core, given)) [given, timeout] = await this.#resolved(given, "connect", timeout, signal);
+    if (isNamed(this.#core.family, given)) [given, timeout] = await this.#resolved(given, "connect", timeout, signal);
     const core = this.#core;
     let begun = false;
     return this.#waits.run(WRITABLE, {
@@ -245,20 +226,25 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
       self: null,
       args,
       attempt: () => {
+        // Who finds one going on learns how that ends.
+        const address = this.#connecting ?? given;
+        const isOther = this.#connecting !== null && !Bun.deepEquals(address, given);
+        const end = (error: number): number => {
+          this.#connecting = null;
+          if (error !== 0) return failed(error, address);
+          return isOther ? failed(EISCONN, given) : 0;
+        };
         if (!begun) {
           const error = core.connectEx(given as never);
-          if (error === 0 || (error === EISCONN && this.#connecting)) {
-            this.#connecting = false;
-            return 0;
-          }
+          if (error === 0 || (error === EISCONN && this.#connecting !== null)) return end(0);
           begun = error === EINPROGRESS || error === EALREADY || error === EINTR;
           if (error === EAGAIN) {
             // Windows says so of an attempt that goes on; of AF_UNIX it is a server whose queue is full.
             if (core.family !== AF_UNIX) begun = true;
           } else if (!begun) {
-            return failed(error, given);
+            return end(error);
           }
-          this.#connecting = begun;
+          this.#connecting = begun ? address : null;
           return timeout === 0 ? failed(error, given) : WOULD_BLOCK;
         }
         let error = core.getsockopt(SOL_SOCKET, SO_ERROR);
@@ -268,8 +254,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
           if (error === EALREADY || error === EINPROGRESS || error === EAGAIN) return WOULD_BLOCK;
           if (error === EISCONN) error = 0;
         }
-        this.#connecting = false;
-        return error === 0 ? 0 : failed(error, given);
+        return end(error);
       },
     });
   }
@@ -287,7 +272,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     } catch (error) {
       // How the wait ended.
       if (error instanceof TimeoutError) return EAGAIN;
-      if (error instanceof BlockingIOError) return error.errno;
+      if (error instanceof BlockingIOError && error.syscall === "connect") return error.errno;
       if (error instanceof OSError && (error.errno === ECANCELED || error.errno === EBADF)) return error.errno;
       throw error;
     }
@@ -480,7 +465,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
       const at = args.length - 1;
       if (at > 0) {
         args[at] = snapshot(args[at]);
-        if (isNamed(this.#core, args[at])) return this.#sendtoNamed(args, signal);
+        if (isNamed(this.#core.family, args[at])) return this.#sendtoNamed(args, signal);
       }
       return this.#sendtoNumber(args, signal);
     } catch (error) {
@@ -537,7 +522,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     let timeout: number | null | undefined;
     if (args.length > 3 && args[3] !== undefined && args[3] !== null) {
       args[3] = snapshot(args[3]);
-      if (isNamed(this.#core, args[3])) {
+      if (isNamed(this.#core.family, args[3])) {
         [args[3], timeout] = await this.#resolved(args[3], "sendmsg", this.#timeout, signal);
       }
     }
@@ -617,7 +602,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    * {@link connections}.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Item> {
-    const listens = this.#core.getsockopt(SOL_SOCKET, SO_ACCEPTCONN) !== 0;
+    const listens = this.fileno() >= 0 && this.#core.getsockopt(SOL_SOCKET, SO_ACCEPTCONN) !== 0;
     return (listens ? this.connections() : this.chunks()) as AsyncIterableIterator<never>;
   }
 
@@ -666,81 +651,52 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    * @throws RangeError where a line is longer than `limit`: what was received of it can still be received.
    */
   lines(options?: LineOptions): AsyncIterableIterator<string> {
-    const given = checked(options, ["signal", "limit"]);
-    const signal = signalOf(given.signal, "options.signal");
-    const limit = given.limit === undefined ? LIMIT : integer(given.limit, "options.limit", 1);
+    const { limit, signal } = lineOptions(options);
     return this.#items<string>("recv", signal, () => {
       const line: Buffer[] = [];
       let length = 0;
+      const goesOn = <T>(how: T): T => {
+        this.#unread.begun = length;
+        return how;
+      };
       // One wait for a whole line: what others receive meanwhile comes behind it.
       return {
-        isPlain: this.#isBytes === true && this.#unread === null,
+        isPlain: this.#isBytes === true && this.#unread.isEmpty,
         take: () => {
           for (let i = 0; i < PIECES; i++) {
-            const chunk = Socket.#recv(this, [Math.max(SIZE, this.#unread?.length ?? 0)]) as
-              Buffer | typeof WOULD_BLOCK;
-            if (chunk === WOULD_BLOCK) return WOULD_BLOCK;
+            const chunk = Socket.#recv(this, [Math.max(SIZE, this.#unread.length)]) as Buffer | typeof WOULD_BLOCK;
+            if (chunk === WOULD_BLOCK) return goesOn(WOULD_BLOCK);
             const end = chunk.indexOf(10);
             line.push(chunk);
             length += end < 0 ? chunk.length : end;
-            if (length > limit) throw new RangeError(`lines: a line is longer than the limit of ${limit} bytes`);
+            // What may be of its end does not count.
+            const last = end < 0 ? chunk.at(-1) : end > 0 ? chunk[end - 1] : line.at(-2)?.at(-1);
+            if (length - (last === 13 ? 1 : 0) > limit)
+              throw new RangeError(`lines: a line is longer than the limit of ${limit} bytes`);
             if (end >= 0) {
-              if (end + 1 < chunk.length) this.#unread = chunk.subarray(end + 1);
+              this.#unread.set(chunk.subarray(end + 1));
               line[line.length - 1] = chunk.subarray(0, end);
             } else if (chunk.length > 0) continue;
+            this.#unread.begun = 0;
             const whole = line.length === 1 ? line[0]! : Buffer.concat(line);
             if (end < 0 && whole.length === 0) return END;
             return whole.toString("utf8", 0, end >= 0 && whole.at(-1) === 13 ? whole.length - 1 : whole.length);
           }
-          return AGAIN;
+          return goesOn(AGAIN);
         },
         failed: () => {
+          this.#unread.begun = 0;
           if (length === 0) return;
           // Not lost: who receives next gets it, and that may wait already.
-          this.#unread = Buffer.concat(line);
+          this.#unread.set(Buffer.concat(line));
           this.#waits.again(READABLE);
         },
       };
     });
   }
 
-  /** An iteration. Each step is one wait, so that between steps there is nothing to leave behind. */
   #items<T>(syscall: string, signal: AbortSignal | undefined, begin: () => Step<T>): AsyncIterableIterator<T> {
-    type Item = IteratorResult<T, undefined>;
-    let isOver = false;
-    const end = (): Item => {
-      isOver = true;
-      return { done: true, value: undefined };
-    };
-    const attempt = (step: Step<T>): Item | typeof WOULD_BLOCK | typeof AGAIN => {
-      const taken = step.take();
-      if (taken === WOULD_BLOCK) return WOULD_BLOCK;
-      if (taken === AGAIN) return AGAIN;
-      return taken === END ? end() : { done: false, value: taken };
-    };
-    const failed = (step: Step<T>, reason: unknown): Item => {
-      step.failed?.();
-      if (isOver) return end();
-      if (this.#waits.isClosed && reason instanceof OSError && closedHere.has(reason.errno)) return end();
-      throw reason;
-    };
-    const next = (): Promise<Item> => {
-      if (isOver) return Promise.resolve(end());
-      const self = begin();
-      const { isPlain } = self;
-      const timeout = this.#timeout;
-      return this.#waits.run(READABLE, { attempt, self, args: [], syscall, timeout, signal, isPlain, failed });
-    };
-    const items: AsyncIterableIterator<T> = {
-      next,
-      return: () => {
-        const over = end();
-        this.#waits.end((wait) => (wait as { attempt: unknown }).attempt === attempt, undefined); // steps that were begun and not waited for
-        return Promise.resolve(over);
-      },
-      [Symbol.asyncIterator]: () => items,
-    };
-    return items;
+    return iterate(this.#waits, syscall, signal, () => this.#timeout, begin);
   }
 
   // ---- Web streams ----
@@ -849,7 +805,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    */
   close(): void {
     this.#waits.close();
-    this.#unread = null;
+    this.#unread.clear();
     this.#core.close();
   }
 
@@ -871,7 +827,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
    * @throws Error where `lines` left something that it had received: it would be lost. Receive it first.
    */
   detach(): number {
-    if (this.#unread !== null) throw behindLines("detach", this.#unread.length);
+    this.#unread.mustBeEmpty("detach", this.#unread.begun);
     this.#waits.close();
     try {
       if (this.#core.fileno() >= 0) this.#core.setblocking(true);
@@ -1065,7 +1021,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   /** Whether a call receives bytes, and can do nothing else: its arguments are right, it has no flags, `lines` left nothing. */
   #isPlain(attempt: unknown, args: unknown[]): boolean {
-    if (this.#isBytes !== true || this.#unread !== null || args.length !== 1) return false;
+    if (this.#isBytes !== true || !this.#unread.isEmpty || args.length !== 1) return false;
     const asked = args[0];
     if (attempt === Socket.#recv) return typeof asked === "number" && asked >= 1 && asked <= INT_MAX && asked % 1 === 0;
     return attempt === Socket.#recvInto && asked instanceof Uint8Array && byteLengthOf(asked) > 0;
@@ -1094,7 +1050,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   // The attempts. What `lines` left comes first.
 
   static #recv(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#hasUnread(args, 1)) return sock.#takeUnread(args[0], args[1]);
+    if (sock.#unread.isFor(args, 1)) return sock.#unread.take(args[0], args[1]);
     const data = quietly(sock.#core.recv as AnyMethod, sock.#core, args) as Buffer | typeof WOULD_BLOCK;
     if (data === WOULD_BLOCK) return WOULD_BLOCK;
     moved(data.length);
@@ -1103,12 +1059,12 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   }
 
   static #recvfrom(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#hasUnread(args, 1)) return [sock.#takeUnread(args[0], args[1]), null];
+    if (sock.#unread.isFor(args, 1)) return [sock.#unread.take(args[0], args[1]), null];
     return quietly(sock.#core.recvfrom as AnyMethod, sock.#core, args);
   }
 
   static #recvInto(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#hasUnread(args, 2)) return sock.#takeUnreadInto([args[0]], args[1], args[2]);
+    if (sock.#unread.isFor(args, 2)) return sock.#unread.takeInto([args[0]], args[1], args[2]);
     const n = quietly(sock.#core.recvInto as AnyMethod, sock.#core, args) as number | typeof WOULD_BLOCK;
     if (n === WOULD_BLOCK) return WOULD_BLOCK;
     moved(n);
@@ -1117,17 +1073,18 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   }
 
   static #recvfromInto(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#hasUnread(args, 2)) return [sock.#takeUnreadInto([args[0]], args[1], args[2]), null];
+    if (sock.#unread.isFor(args, 2)) return [sock.#unread.takeInto([args[0]], args[1], args[2]), null];
     return quietly(sock.#core.recvfromInto as AnyMethod, sock.#core, args);
   }
 
   static #recvmsg(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#hasUnread(args, 2)) return [sock.#takeUnread(args[0], args[2]), [], 0, null];
+    if (sock.#unread.isFor(args, 2)) return [sock.#unread.take(args[0], args[2]), [], 0, null];
     return quietly(sock.#core.recvmsg as AnyMethod, sock.#core, args);
   }
 
   static #recvmsgInto(sock: AnySocket, args: unknown[]): unknown {
-    if (sock.#hasUnread(args, 2)) return [sock.#takeUnreadInto(args[0] as unknown[], undefined, args[2]), [], 0, null];
+    if (sock.#unread.isFor(args, 2))
+      return [sock.#unread.takeInto(args[0] as unknown[], undefined, args[2]), [], 0, null];
     return quietly(sock.#core.recvmsgInto as AnyMethod, sock.#core, args);
   }
 
@@ -1141,7 +1098,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
     for (let i = 0; ; i++) {
       const data = args[0] as NodeJS.ArrayBufferView;
       const length = byteLengthOf(data);
-      if (length > PIECE && sock.type === SOCK_STREAM) args[0] = bytesOf(data).subarray(0, PIECE);
+      if (length > PIECE_BYTES && sock.type === SOCK_STREAM) args[0] = bytesOf(data).subarray(0, PIECE_BYTES);
       const sent = quietly(sock.#core.send as AnyMethod, sock.#core, args) as number | typeof WOULD_BLOCK;
       if (sent !== WOULD_BLOCK && sent >= length) {
         moved(sent);
@@ -1167,7 +1124,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   static #recvBatch(sock: AnySocket, args: unknown[]): unknown {
     const [batch, flags] = args as [Batch, number];
-    if (sock.#unread !== null) throw behindLines("recvBatch", sock.#unread.length);
+    sock.#unread.mustBeEmpty("recvBatch");
     const begun = performance.now();
     const n = quietly(batch[RECEIVE], batch, [sock.#core, flags, 0]);
     spent(begun);
@@ -1177,10 +1134,11 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   static #sendBatch(sock: AnySocket, args: unknown[]): unknown {
     const [batch, flags, timeout, before] = args as [Batch, number, number | null, number];
     const begun = performance.now();
-    const n = quietly(batch[SEND], batch, [sock.#core, flags, 0, before]);
+    const n = quietly(batch[SEND], batch, [sock.#core, flags, 0, before, true]);
     spent(begun);
     const sent = n === WOULD_BLOCK ? before : before + n;
     args[3] = sent;
+    if (n !== WOULD_BLOCK && batch[LEFT]) return AGAIN;
     const waits = n === WOULD_BLOCK || batch[BLOCKED];
     return waits && (sent === 0 || timeout !== 0) ? WOULD_BLOCK : sent;
   }
@@ -1217,35 +1175,6 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   #received(n: number, most: number): void {
     if (n > 0 && n < most && n <= SHORT && (this.#isBytes ??= hasPlainBytes(this.#core))) this.#waits.ranDry(true);
   }
-
-  /** Whether a call gets what `lines` left: `flags` is where its flags are. Other queues are not the stream's. */
-  #hasUnread(args: unknown[], flags: number): boolean {
-    if (this.#unread === null) return false;
-    return args.length <= flags || !(bits(args[flags], "flags") & (MSG_OOB | (MSG_ERRQUEUE ?? 0)));
-  }
-
-  #takeUnread(bufsize: unknown, flags: unknown): Buffer {
-    const unread = this.#unread!;
-    const size = integer(bufsize, "bufsize", 0);
-    const taken = unread.subarray(0, size);
-    if (!((flags as number) & MSG_PEEK)) this.#unread = size < unread.length ? unread.subarray(size) : null;
-    return taken;
-  }
-
-  #takeUnreadInto(buffers: unknown[], nbytes: unknown, flags: unknown): number {
-    const unread = this.#unread;
-    let at = 0;
-    for (const [i, buffer] of buffers.entries()) {
-      const view = bytesOf(writable(buffer, buffers.length === 1 ? "buffer" : `buffers[${i}]`));
-      const most = nbytes === undefined ? 0 : integer(nbytes, "nbytes", 0, byteLengthOf(view));
-      if (this.#unread === null) continue;
-      const part = this.#takeUnread(most === 0 ? view.length : most, 0);
-      view.set(part);
-      at += part.length;
-    }
-    if ((flags as number) & MSG_PEEK) this.#unread = unread;
-    return at;
-  }
 }
 
 /** What a receive of a message gives. */
@@ -1280,66 +1209,9 @@ const syscalls: Partial<Record<string, string>> = {
   sendmsgAfalg: "sendmsg",
 };
 
-/** What a call with such flags waits for. */
-function wantedBy(flags: number, wanted: Wanted): Wanted {
-  if (wanted !== READABLE) return wanted;
-  if (flags & MSG_OOB) return URGENT;
-  return flags & (MSG_ERRQUEUE ?? 0) ? FAILED : READABLE;
-}
-
-/** Takes the options of a wait off the end of the arguments, which has `least` before it at least. */
-export function takeSignal(args: unknown[], least: number): AbortSignal | undefined {
-  const last = args.at(-1);
-  if (args.length <= least) return undefined;
-  if (typeof last !== "object" || last === null) return undefined;
-  if (Array.isArray(last) || ArrayBuffer.isView(last) || last instanceof ArrayBuffer || Symbol.iterator in last) {
-    return undefined;
-  }
-  args.pop();
-  return optionsSignal(last as WaitOptions);
-}
-
-function optionsSignal(given: WaitOptions | undefined): AbortSignal | undefined {
-  return signalOf(checked(given, ["signal"]).signal, "options.signal");
-}
-
-function checked<Names extends string>(given: unknown, names: readonly Names[]): { [N in Names]?: unknown } {
-  return options(given, "options", names);
-}
-
-function receiveOptions(given: ReceiveOptions | undefined): { size: number; signal: AbortSignal | undefined } {
-  const named = checked(given, ["signal", "size"]);
-  return {
-    size: named.size === undefined ? SIZE : integer(named.size, "options.size", 1),
-    signal: signalOf(named.signal, "options.signal"),
-  };
-}
-
-/** An address as it is now: attempts come later, and run none of the caller's code. */
-function snapshot(address: unknown): unknown {
-  return Array.isArray(address) ? [...(address as unknown[])] : address;
-}
-
-/** Whether an address has a host's name, which the resolver has to be asked for. */
-function isNamed(core: CoreSocket, address: unknown): boolean {
-  if (core.family !== AF_INET && core.family !== AF_INET6) return false;
-  const host: unknown = Array.isArray(address) ? address[0] : undefined;
-  if (typeof host !== "string" || host === "" || host === "<broadcast>") return false;
-  return core.family === AF_INET ? !/^[\d.]+$/.test(host) : !host.includes(":");
-}
-
-/** How long a call with such flags may wait, of the time that it has. */
-function timeoutWith(flags: unknown, timeout: number | null): number | null {
-  return typeof flags === "number" && flags & (MSG_DONTWAIT ?? 0) ? 0 : timeout;
-}
-
 /** Whether to receive nothing is the end of what comes by a socket of that type, and no empty message. */
 function hasEnd(type: number): boolean {
   return type === SOCK_STREAM || type === SOCK_SEQPACKET;
-}
-
-function behindLines(call: string, length: number): Error {
-  return new Error(`${call}: \`lines\` left ${length} bytes that were received before: receive them first`);
 }
 
 function isConnected(core: CoreSocket): boolean {
@@ -1376,21 +1248,4 @@ function closedLike({ family, type, proto }: CoreSocket): CoreSocket {
   let sock = closed.get(key);
   if (sock === undefined) closed.set(key, (sock = adopt(-1, family, type, proto)));
   return sock;
-}
-
-/** What says that a socket was closed here: while it waited, or before. */
-const closedHere = new Set([ECANCELED, EBADF]);
-
-const END: unique symbol = Symbol("end");
-
-/** What a step of an iteration takes. */
-type Taking<T> = T | typeof END | typeof WOULD_BLOCK | typeof AGAIN;
-
-/** A step of an iteration. */
-interface Step<T> {
-  readonly take: () => Taking<T>;
-  /** See {@link Waits.run}. */
-  readonly isPlain?: boolean;
-  /** Called where it took nothing. */
-  readonly failed?: () => void;
 }

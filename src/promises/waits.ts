@@ -159,7 +159,14 @@ function turn(): void {
   turning = false;
   attempts = TURN;
   // Those that were postponed have waited longer than those that are ready now.
-  for (const [waits, events] of postponed.splice(0)) waits.resume(events);
+  const due = postponed.splice(0);
+  let had = 0;
+  for (; had < due.length && attempts > 0; had++) due[had]![0].resume(due[had]![1]);
+  if (had < due.length) {
+    // Whose turn did not come is before those that had theirs, and go on.
+    postponed.unshift(...due.slice(had));
+    if (!turning) nextTurn();
+  }
   let count = 0;
   // There is none while nothing had to wait for more than its turn.
   if (poller !== undefined) {
@@ -242,7 +249,10 @@ class Operation {
   #timeUp(): void {
     if (performance.now() < this.#due) return this.#startTimer();
     // A loop that was busy for long tells of the time before it tells of what is there.
-    if (this.previous === null && this.attempt() === true) return;
+    if (this.previous === null && this.attempt() === true) {
+      this.#waits.again(this.line.wanted); // it may have left something, of which nobody tells those behind it
+      return;
+    }
     const { syscall, address } = this.wait;
     this.fail(systemError(syscall, TIMED_OUT, address));
   }
@@ -316,6 +326,15 @@ class Line {
   constructor(wanted: Wanted) {
     this.wanted = wanted;
   }
+
+  /** The first has to wait, and so had all: those that must not are told. */
+  refuseOthers(): void {
+    for (let one = this.first!.next; one !== null;) {
+      const { next } = one;
+      if (one.wait.timeout === 0) one.fail(blocked(one.wait));
+      one = next;
+    }
+  }
 }
 
 /** What waits on one socket. */
@@ -383,7 +402,7 @@ export class Waits implements Waiting {
     }
     // Those before it are served before it. They may wait for their turn only, and so may it.
     if (wait.timeout === 0 && (tried || (!isFirst && !line!.postponed))) return failure(wait, blocked(wait as AnyWait));
-    return this.#enqueue(events, wait, isFirst && !tried && !isVain);
+    return this.#enqueue(events, wait, isFirst ? !tried && !isVain : line!.postponed);
   }
 
   #enqueue<Self, Result>(events: Wanted, wait: Wait<Self, Result>, postponed: boolean): Promise<Result> {
@@ -425,6 +444,11 @@ export class Waits implements Waiting {
   ): Promise<Result> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#fd < 0) return Promise.reject(systemError(syscall, -EBADF));
+    try {
+      started(); // before anything says that it waits, as above
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const line = new Line(NOTHING); // of its own: answers come in any order
     const givenUp = new AbortController();
     let answer: Result | typeof WOULD_BLOCK = WOULD_BLOCK;
@@ -556,7 +580,10 @@ export class Waits implements Waiting {
       while (line.first !== null) {
         const isTurnOver = attempts-- <= 0;
         const ended = isTurnOver ? AGAIN : line.first.attempt();
-        if (ended === false) break;
+        if (ended === false) {
+          line.refuseOthers();
+          break;
+        }
         served = true;
         if (!isTurnOver) this.#vain = 0;
         if (ended !== AGAIN) continue;

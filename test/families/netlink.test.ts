@@ -318,6 +318,8 @@ function furnished(): Network {
   net.ip("route add 10.9.0.0/24 nexthop via 10.1.0.3 weight 2 nexthop dev a-name-of-15-ch weight 7");
   net.ip("route add 10.10.0.0/24 dev d0 table 1000");
   net.ip("route add 10.11.0.1 via 192.0.2.1 dev d0 onlink");
+  net.ip("route add 10.12.0.0/16 via inet6 fd00:1::9 dev d0");
+  net.ip("route add 10.13.0.0/16 tos 0x10 dev d0");
   net.ip("-6 route add fd00:2::/48 via fd00:1::9 metric 7");
   net.ip("-6 route add default via fd00:1::fe proto ra pref high");
   return net;

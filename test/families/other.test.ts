@@ -94,6 +94,12 @@ phonet("AF_PHONET: datagrams between two objects, by their bytes", () => {
   expect(codeOf(() => other.bind([AF_INET, Buffer.alloc(14)]))).toBe("EAFNOSUPPORT");
 });
 
+xdp("AF_XDP: a descriptor tells its family, though the family has no getsockname", () => {
+  const sock = new Socket<"other">(AF_XDP as number, SOCK_RAW);
+  using moved = new Socket({ fileno: sock.detach() });
+  expect([moved.family, moved.type, moved.proto]).toEqual([AF_XDP as number, SOCK_RAW, 0]);
+});
+
 xdp("AF_XDP: the kernel reads what is in the bytes", () => {
   using own = new Sockets();
   const sock = own.add(new Socket(AF_XDP, SOCK_RAW));

@@ -1,6 +1,6 @@
 /**
- * AF_TIPC: addresses by name, by range and by id, scopes, every type of socket, the topology service, and two nodes in
- * networks of their own.
+ * AF_TIPC: addresses by name, by range and by id, scopes, every type of socket, the topology service, and the same between
+ * two nodes in networks of their own.
  *
  * Peers: CPython, another node in a network namespace.
  */
@@ -393,43 +393,79 @@ for call in [lambda: new().bind((socket.TIPC_ADDR_NAMESEQ, t, 5, 4)), lambda: ne
 
 const tools = ["ip", "tipc", "unshare"].every((tool) => Bun.which(tool) !== null);
 needs("AF_TIPC with root, ip, tipc and unshare", hasTipc && isRoot && tools)(
-  "two nodes: a name of the cluster is reached from the other node, one of the node is not",
+  "two nodes: a name of the cluster is reached from the other node, by every type of socket, and told by its topology service",
   async () => {
     const type = newType();
     const server = script(
       (net, type) => {
-        using inCluster = new net.Socket(net.AF_TIPC, net.SOCK_RDM);
-        inCluster.bind([net.TIPC_ADDR_NAME, type, 1, 0, net.TIPC_CLUSTER_SCOPE]);
-        using onNode = new net.Socket(net.AF_TIPC, net.SOCK_RDM);
-        onNode.bind([net.TIPC_ADDR_NAME, type, 2, 0, net.TIPC_NODE_SCOPE]);
-        const [data, from] = inCluster.recvfrom(100);
-        inCluster.sendto(`answer to ${data}`, from);
-        console.log(JSON.stringify({ from, self: inCluster.getsockname() }));
+        const bound = (kind: number, instance: number, scope = net.TIPC_CLUSTER_SCOPE) => {
+          const sock = new net.Socket(net.AF_TIPC, kind);
+          sock.settimeout(100);
+          sock.bind([net.TIPC_ADDR_NAME, type, instance, 0, scope]);
+          return sock;
+        };
+        const onNode = bound(net.SOCK_RDM, 2, net.TIPC_NODE_SCOPE);
+        const listening = [bound(net.SOCK_STREAM, 3), bound(net.SOCK_SEQPACKET, 4)];
+        for (const sock of listening) sock.listen();
+        const answering = [bound(net.SOCK_RDM, 1), bound(net.SOCK_DGRAM, 5)];
+        const from = answering.map((sock) => {
+          const [data, from] = sock.recvfrom(100);
+          sock.sendto(`answer to ${data}`, from);
+          return from;
+        });
+        const peers = listening.map((sock) => {
+          const [conn, peer] = sock.accept();
+          conn.settimeout(100);
+          const came = [String(conn.recv(100))];
+          while (came.join("") !== "one two") came.push(String(conn.recv(100)));
+          conn.sendall(`back ${sock.type === net.SOCK_SEQPACKET ? came.join("|") : came.join("")}`);
+          conn.recv(1); // until the other end closes
+          conn.close();
+          return peer;
+        });
+        console.log(JSON.stringify({ from, peers, self: answering.map((sock) => sock.getsockname()) }));
+        for (const sock of [onNode, ...answering, ...listening]) sock.close();
       },
       [type],
     );
     const client = script(
       (net, type) => {
-        using sock = new net.Socket(net.AF_TIPC, net.SOCK_RDM);
-        // The other node is known soon after the links are up: its name, a little later.
-        for (let tries = 0; ; tries++) {
-          try {
-            sock.sendto("question", [net.TIPC_ADDR_NAME, type, 1, 0]);
-            break;
-          } catch (error) {
-            if (tries > 600) throw error;
-            Bun.sleepSync(100);
-          }
-        }
-        sock.settimeout(100);
-        const [data, from] = sock.recvfrom(100);
+        const open = (kind: number) => {
+          const sock = new net.Socket(net.AF_TIPC, kind);
+          sock.settimeout(100);
+          return sock;
+        };
+        using topology = open(net.SOCK_SEQPACKET);
+        topology.connect([net.TIPC_ADDR_NAME, net.TIPC_TOP_SRV, net.TIPC_TOP_SRV, 0]);
+        const asked = Uint32Array.of(type, 0, 9, net.TIPC_WAIT_FOREVER, net.TIPC_SUB_PORTS, 0, 0);
+        topology.send(asked);
+        const events = (count: number) =>
+          Array.from({ length: count }, () => {
+            const event = topology.recv(100);
+            return [0, 4, 16].map((at) => event.readUInt32LE(at));
+          });
+        const came = events(4); // the other node is known soon after the links are up: its names, a little later
+        const exchanged = [net.SOCK_RDM, net.SOCK_DGRAM].map((kind, i) => {
+          using sock = open(kind);
+          sock.sendto("question", [net.TIPC_ADDR_NAME, type, [1, 5][i]!, 0]);
+          const [data, from] = sock.recvfrom(100);
+          return { data: String(data), from, self: sock.getsockname() };
+        });
         let hidden = "";
         try {
+          using sock = open(net.SOCK_RDM);
           sock.sendto("x", [net.TIPC_ADDR_NAME, type, 2, 0]);
         } catch (error) {
           hidden = (error as { code: string }).code;
         }
-        console.log(JSON.stringify({ data: data.toString(), from, self: sock.getsockname(), hidden }));
+        const connections = [net.SOCK_STREAM, net.SOCK_SEQPACKET].map((kind, i) => {
+          using conn = open(kind);
+          conn.connect([net.TIPC_ADDR_NAME, type, 3 + i, 0]);
+          conn.send("one ");
+          conn.send("two");
+          return { answer: String(conn.recv(100)), self: conn.getsockname() };
+        });
+        console.log(JSON.stringify({ exchanged, hidden, connections, came, went: events(4) }));
       },
       [type],
     );
@@ -452,15 +488,31 @@ needs("AF_TIPC with root, ip, tipc and unshare", hasTipc && isRoot && tools)(
     const command = ["unshare", "-n", "sh", "-c", both, folder.path, process.execPath, server, client];
     const { stdout, stderr, status } = await new Program(command).end();
     expect([stderr, status]).toEqual(["", 0]);
-    const [one, two] = stdout.split("\n").map((line) => JSON.parse(line)) as [
-      Record<"from" | "self", TipcAddress>,
-      Record<"from" | "self", TipcAddress> & { data: string; hidden: string },
-    ];
-    const [asked, answered] = "data" in one ? [one, two] : [two, one];
-    expect(asked).toMatchObject({ data: "answer to question", hidden: "EHOSTUNREACH" });
-    expect(answered.from).toEqual(asked.self);
-    expect(asked.from).toEqual(answered.self);
-    expect(asked.self[1]).not.toBe(answered.self[1]); // two nodes
+    interface Answered {
+      from: TipcAddress[];
+      peers: TipcAddress[];
+      self: TipcAddress[];
+    }
+    interface Asked {
+      exchanged: { data: string; from: TipcAddress; self: TipcAddress }[];
+      hidden: string;
+      connections: { answer: string; self: TipcAddress }[];
+      came: number[][];
+      went: number[][];
+    }
+    const [one, two] = stdout.split("\n").map((line) => JSON.parse(line)) as [Answered | Asked, Answered | Asked];
+    const [asked, answered] = ("exchanged" in one ? [one, two] : [two, one]) as [Asked, Answered];
+    expect(asked.hidden).toBe("EHOSTUNREACH");
+    const answers = answered.self.map((from, i) => ({ data: "answer to question", from, self: answered.from[i] }));
+    expect(asked.exchanged as unknown[]).toEqual(answers);
+    const [here, there] = [asked.exchanged[0]!.self[1], answered.self[0]![1]];
+    expect(here).not.toBe(there); // two nodes
+    expect(asked.connections.map(({ answer }) => answer)).toEqual(["back one two", "back one |two"]);
+    expect(answered.peers).toEqual(asked.connections.map(({ self }) => self));
+    const told = (what: number) => [1, 3, 4, 5].map((instance) => [what, instance, there]);
+    const sorted = (events: number[][]) => events.toSorted(([, a], [, b]) => a! - b!);
+    expect(sorted(asked.came)).toEqual(told(TIPC_PUBLISHED));
+    expect(sorted(asked.went)).toEqual(told(TIPC_WITHDRAWN));
   },
 );
 

@@ -163,6 +163,14 @@ needs("options of AF_VSOCK", hasVsock && worksInEmulator(options))(
     expect(size(SO_VM_SOCKETS_BUFFER_SIZE)).toBe(4096n);
     set(SO_VM_SOCKETS_BUFFER_SIZE, 1_000_000);
     expect(size(SO_VM_SOCKETS_BUFFER_SIZE)).toBe(65_536n);
+    // As numbers, too.
+    sock.setsockopt(AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, 2 ** 40 + 1);
+    expect(sock.getsockopt(AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE)).toBe(2 ** 40 + 1);
+    expect(sock.getsockopt(AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE)).toBe(65_536);
+    for (const value of [-1, 2 ** 53]) {
+      expect(() => sock.setsockopt(AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, value)).toThrow(/^value: /);
+    }
+    expect(sock.getsockopt(SOL_SOCKET, SO_TYPE)).toBe(SOCK_STREAM);
 
     sock.setsockopt(AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, timeval(3));
     const time = sock.getsockopt(AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, 16);

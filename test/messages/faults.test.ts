@@ -81,6 +81,7 @@ linux("what was cut is never a message: how long each is, as the kernel gives it
     [net.SOL_SOCKET, net.SO_PRIORITY, 4],
     [net.SOL_SOCKET, net.SCM_INQ, 4],
     [net.IPPROTO_IP, net.IP_PKTINFO, 12],
+    [net.IPPROTO_IP, net.IP_TTL, 4],
     [net.IPPROTO_IP, net.IP_RECVFRAGSIZE, 4],
     [net.IPPROTO_IP, net.IP_ORIGDSTADDR, 16, [net.AF_INET]],
     [net.IPPROTO_IP, net.IP_RECVERR, 32],

@@ -24,6 +24,7 @@ import {
   SO_TIMESTAMPNS,
   SOCK_DGRAM,
   SOCK_RAW,
+  SOCK_SEQPACKET,
   Socket,
   SOF_TIMESTAMPING_RX_SOFTWARE,
   SOF_TIMESTAMPING_SOFTWARE,
@@ -467,6 +468,38 @@ describe("waiting", () => {
     expectTimeout(0.05, () => a.sendBatch(batch));
     expect(batch.sent).toBe(sent);
   });
+});
+
+test("streams are refused: they would take a part of a message", () => {
+  using own = new Sockets();
+  const [a, b] = own.tcp();
+  const batch = new MessageBatch(a);
+  batch.push("x");
+  expect(() => a.sendBatch(batch)).toThrow(/^batch: expected one for a socket that keeps messages apart/);
+  b.settimeout(0);
+  expect(codeOf(() => b.recv(1))).toBe("EAGAIN");
+});
+
+needs("AF_UNIX", hasUnixDatagrams)("the end of a connection of records is one empty message", () => {
+  using own = new Sockets();
+  const [a, b] = own.pair(SOCK_SEQPACKET);
+  a.send("last");
+  a.close();
+  const batch = new MessageBatch(b, { capacity: 100 });
+  expect(b.recvBatch(batch)).toBe(2);
+  expect(texts(batch)).toEqual(["last", ""]);
+  expect([b.recvBatch(batch), texts(batch)]).toEqual([1, [""]]);
+});
+
+test("another address for the message that was refused: its error is over", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  const batch = filled(a, ["one", "two", "three"], b.getsockname());
+  batch.setAddress(["127.0.0.1", 0], 1);
+  expect(a.sendBatch(batch)).toBe(1);
+  batch.setAddress(b.getsockname(), 1);
+  expect(a.sendBatch(batch)).toBe(2);
+  expect(take(b, 3)).toEqual(["one", "two", "three"]);
 });
 
 describe("descriptors", () => {

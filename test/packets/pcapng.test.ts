@@ -279,6 +279,20 @@ needs("/dev/full", isLinux)("a full disk is an error, and the file is closed all
   expect(codeOf(() => file.flush())).toBe("ENOSPC");
   expect(codeOf(() => file.close())).toBe("ENOSPC");
   expect(codeOf(() => file.flush())).toBe("EBADF");
+  // The error of a write is the one that is told; what could not be written is not tried again.
+  expect(
+    codeOf(() => {
+      using file = new PcapngWriter("/dev/full");
+      file.addInterface("eth0");
+      file.flush();
+    }),
+  ).toBe("ENOSPC");
+  expect(
+    codeOf(() => {
+      using file = new PcapngWriter("/dev/full");
+      file.addInterface("eth0");
+    }),
+  ).toBe("ENOSPC");
   expect(leftOpen(before)).toEqual([]);
 });
 

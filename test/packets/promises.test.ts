@@ -234,3 +234,25 @@ test("batches leave the event loop its turns, as often as calls for one message 
   // 64 batches in a turn, all of them at once, would be 4.
   expect(turns).toBeGreaterThan(15);
 });
+
+test("a large batch is sent in pieces, each in a turn: all of it, once", async () => {
+  using a = udp();
+  using b = udp();
+  const batch = new MessageBatch(a, { capacity: 2000, size: 8 });
+  for (let i = 0; i < 2000; i++) batch.push(String(i), b.getsockname());
+  let turns = 0;
+  const counting = setInterval(() => turns++, 0);
+  expect([await a.sendBatch(batch), batch.sent]).toEqual([2000, 2000]);
+  clearInterval(counting);
+  expect(turns).toBeGreaterThan(1);
+  // What there was no room for is lost; nothing came twice.
+  b.settimeout(0);
+  let last = -1;
+  for (;;) {
+    const data = await b.recv(8).catch(() => null);
+    if (data === null) break;
+    expect(Number(data)).toBeGreaterThan(last);
+    last = Number(data);
+  }
+  expect(last).toBeGreaterThan(0);
+});

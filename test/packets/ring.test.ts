@@ -367,6 +367,29 @@ packet("a block whose data an operation is using is not the kernel's before that
   expect(inflateSync(await deflated).equals(had)).toBe(true);
 });
 
+packet("a ring that is closed while an operation uses a block's data ends its frames all the same", async () => {
+  using wire = new Wire();
+  const ring = wire.ring({ blockTimeout: 0.002 });
+  wire.sender().send(frame(PEER, MAC, "in use"));
+  wire.sender().send(frame(PEER, MAC, "the next"));
+  expect(ring.wait(PATIENCE)).toBe(true);
+  const block = ring.block();
+  const one = block.next().value!;
+  const data = one.data;
+  const deflated = promisify(deflate)(data) as Promise<Buffer>;
+  ring.close();
+  const dead = /^frame: its block was released/;
+  for (const look of [() => one.length, () => one.data, () => one.address, () => one.vlan, () => one.uint8(0)]) {
+    expect(look).toThrow(dead);
+  }
+  expect(block.next()).toEqual({ done: true, value: undefined });
+  expect(
+    inflateSync(await deflated)
+      .subarray(14, 20)
+      .toString(),
+  ).toBe("in use");
+});
+
 packet("a frame of one block is not taken for one of the next", () => {
   using wire = new Wire();
   const ring = wire.ring({ blockSize: 4096, blockCount: 2 });
@@ -520,6 +543,16 @@ packet("closing rejects what waits, aborting too, and the ring goes on after tha
   );
   expect(codes).toEqual(["ECANCELED", "ECANCELED", "ECANCELED"]);
   expect(await ring.ready().catch(({ code }) => code)).toBe("EBADF");
+});
+
+packet("a loop ends where the ring is closed between a frame's coming and its turn", async () => {
+  using wire = new Wire();
+  const ring = wire.ring();
+  wire.sender().send(frame(PEER, MAC, "there"));
+  expect(ring.wait(PATIENCE)).toBe(true);
+  const next = ring.frames().next();
+  ring.close();
+  expect(await next).toEqual({ done: true, value: undefined });
 });
 
 packet("a closed ring: every call says EBADF, closing again nothing", () => {

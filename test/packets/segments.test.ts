@@ -16,6 +16,7 @@ import {
   UDP_GRO,
   UDP_NO_CHECK6_RX,
   UDP_NO_CHECK6_TX,
+  UDP_SEGMENT,
 } from "../../src/index.ts";
 import { encodeAncillary } from "../../src/messages.ts";
 import { MessageBatch, sendSegments } from "../../src/packets.ts";
@@ -313,6 +314,57 @@ needs("AF_UNIX datagram socket", hasUnixDatagrams)("a part that was sent is told
   expect(first % 1000).toBe(0);
   expect(codeOf(() => sendSegments(a, data.subarray(first), 1000))).toBe("ETIMEDOUT");
   expect(received(b, first)).toEqual(cut(data.subarray(0, first), 1000));
+});
+
+cutting("another address for coalesced datagrams that were refused", () => {
+  using own = new Sockets();
+  const [a, b, c] = [own.udp(), own.udp(), own.udp()];
+  b.setsockopt(IPPROTO_UDP, UDP_GRO!, 1);
+  sendSegments(a, pattern(3000), 1000, b.getsockname());
+  const batch = new MessageBatch(b, { size: 65535, ancbufsize: CMSG_SPACE(4) });
+  expect([b.recvBatch(batch), batch.segments(0)]).toEqual([1, 3]);
+  batch.setAddress(["127.0.0.1", 0]);
+  expect(codeOf(() => b.sendBatch(batch))).toBe("EINVAL");
+  batch.setAddress(c.getsockname());
+  expect(b.sendBatch(batch)).toBe(1);
+  expect(received(c, 3000)).toEqual(cut(pattern(3000), 1000));
+});
+
+cutting("a socket that cuts by itself sends the last datagram as it is", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  a.setsockopt(IPPROTO_UDP, UDP_SEGMENT!, 500);
+  const data = pattern(64_700);
+  b.setsockopt(SOL_SOCKET, SO_RCVBUF, 1 << 20);
+  expect(sendSegments(a, data, 1000, b.getsockname())).toBe(data.length);
+  expect(received(b, data.length)).toEqual(cut(data, 1000));
+});
+
+test("the time is for all of the data", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  a.settimeout(0.01);
+  const data = new Uint8Array(100_000_000);
+  const began = performance.now();
+  const sent = sendSegments(a, data, 1400, b.getsockname()); // what there is no room for is lost
+  expect(performance.now() - began).toBeGreaterThanOrEqual(10);
+  expect(sent % 1400).toBe(0);
+  expect(sent).toBeLessThan(data.length);
+});
+
+test("by promises others have their turns, and a signal ends it", async () => {
+  const [a, b] = [new promises.Socket(AF_INET, SOCK_DGRAM), new promises.Socket(AF_INET, SOCK_DGRAM)];
+  b.bind(["127.0.0.1", 0]);
+  const data = new Uint8Array(100_000_000);
+  let turns = 0;
+  const counting = setInterval(() => turns++, 0);
+  const sent = await sendSegments(a, data, 1400, b.getsockname(), { signal: AbortSignal.timeout(30) });
+  clearInterval(counting);
+  expect(sent % 1400).toBe(0);
+  expect(sent).toBeLessThan(data.length);
+  expect(turns).toBeGreaterThan(1);
+  a.close();
+  b.close();
 });
 
 needs("AF_UNIX datagram socket", hasUnixDatagrams)("by promises all is sent in the end, once", async () => {

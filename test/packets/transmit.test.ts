@@ -126,6 +126,11 @@ packet("a frame that the interface refuses is given up and told once; those arou
   put("h");
   expect(ring.wait(PATIENCE, 1024)).toBe(true);
   sent("h");
+  // Behind one that leaves by the same call: who waits until all have left is told of it.
+  put("q", "short");
+  expect(codeOf(() => ring.wait(PATIENCE, 1024))).toBe("EINVAL");
+  expect([ring.wait(PATIENCE, 1024), ring.pending]).toEqual([true, 0]);
+  sent("q");
   // Over the ring's end.
   for (let i = 0; i < 1020; i++) put("x");
   expect(ring.wait(PATIENCE, 1024)).toBe(true);

@@ -2,16 +2,20 @@
 import { describe, expect, test } from "bun:test";
 import {
   AF_INET,
-  IP_RECVERR,
   IPPROTO_IP,
   IPPROTO_UDP,
+  IP_RECVERR,
   MSG_WAITALL,
+  SOCK_DGRAM,
+  SOF_TIMESTAMPING_RX_SOFTWARE,
+  SOF_TIMESTAMPING_SOFTWARE,
+  SOL_SOCKET,
   SO_RCVBUF,
   SO_SNDBUF,
+  SO_TIMESTAMPING,
+  SO_TIMESTAMPNS,
   SO_ZEROCOPY,
-  SOCK_DGRAM,
   Socket,
-  SOL_SOCKET,
   UDP_SEGMENT,
 } from "../../src/index.ts";
 import { ZeroCopy } from "../../src/packets.ts";
@@ -66,6 +70,18 @@ zerocopy("a datagram arrives as it is, and on this machine the kernel says that 
   expect(zero.send(sent, b.getsockname())).toBe(40_000);
   expect(zero.pending).toBe(0);
   expect(b.recv(65536).equals(sent)).toBe(true);
+});
+
+zerocopy("a socket that asks for times as well loses no notice", () => {
+  using own = new Sockets();
+  const [a, b] = [own.udp(), own.udp()];
+  a.setsockopt(SOL_SOCKET, SO_TIMESTAMPNS!, 1);
+  a.setsockopt(SOL_SOCKET, SO_TIMESTAMPING!, SOF_TIMESTAMPING_SOFTWARE! | SOF_TIMESTAMPING_RX_SOFTWARE!);
+  const zero = new ZeroCopy(a);
+  expect(zero.send(data(40_000), b.getsockname())).toBe(40_000);
+  b.recv(65536);
+  zero.wait();
+  expect(zero.pending).toBe(0);
 });
 
 zerocopy("little is copied at once", () => {

@@ -104,6 +104,41 @@ test("another call that is told why a connection failed leaves connect its end",
   }
 });
 
+test("connect after one that was given up: how that ended is told, with its address", async () => {
+  using silent = new Socket(AF_INET);
+  silent.bind(["127.0.0.1", 0]);
+  using server = net.createServer(["127.0.0.1", 0]);
+  using other = net.createServer(["127.0.0.1", 0]);
+  const givenUp = async (sock: Socket<"AF_INET">, to: Socket<"AF_INET", unknown>): Promise<void> => {
+    await freshTurn();
+    const given = new AbortController();
+    const connecting = sock.connect(to.getsockname(), { signal: given.signal });
+    const ended = rejection(connecting);
+    given.abort();
+    expect(await ended).toBe("AbortError");
+    await Bun.sleep(20);
+  };
+  const failed = (promise: Promise<unknown>) => promise.then(() => "connected", String);
+  {
+    using sock = new Socket(AF_INET);
+    await givenUp(sock, silent);
+    if (isLinux) {
+      const port = silent.getsockname()[1];
+      expect(await failed(sock.connect(server.getsockname()))).toContain(`ECONNREFUSED 127.0.0.1:${port}`);
+      expect(await failed(sock.connect(server.getsockname()))).toBe("connected");
+    }
+  }
+  {
+    using sock = new Socket(AF_INET);
+    await givenUp(sock, server);
+    expect(await failed(sock.connect(other.getsockname()))).toContain("connect EISCONN");
+    expect(sock.getpeername()).toEqual(server.getsockname());
+  }
+  using sock = new Socket(AF_INET);
+  await givenUp(sock, server);
+  expect(await failed(sock.connect(server.getsockname()))).toBe("connected");
+});
+
 /** Each receive, on a socket with a datagram "hello" from `from`: what it gives. */
 const receives: Record<string, (sock: Socket<"AF_INET">) => Promise<unknown>> = {
   recv: async (sock) => String(await sock.recv(100)),

@@ -1,5 +1,6 @@
 /** Iteration and Web streams. */
 import { describe, expect, test } from "bun:test";
+import * as root from "../../src/index.ts";
 import {
   AF_INET,
   AF_UNIX,
@@ -190,6 +191,71 @@ describe("for await", () => {
 });
 
 describe("lines", () => {
+  test("what they left is given in memory of its own", async () => {
+    const [a, b] = await tcp();
+    await a.sendall("line\nHEAD and a body");
+    expect((await b.lines().next()).value).toBe("line");
+    const peeked = await b.recv(4, MSG_PEEK);
+    peeked.fill("#");
+    const head = await b.recv(4);
+    structuredClone(head.buffer, { transfer: [head.buffer as ArrayBuffer] });
+    const second = await b.recv(4);
+    const { value } = await b.readable.getReader().read(); // which takes the memory
+    expect([String(second), Buffer.from(value!).toString()]).toEqual([" and", " a body"]);
+    expect(String(second)).toBe(" and");
+    a.close();
+    b.close();
+  });
+
+  test("detach tells of a line that goes on", async () => {
+    const [a, b] = await tcp();
+    const line = b.lines().next();
+    await a.sendall("begun");
+    await Bun.sleep(20);
+    expect(() => b.detach()).toThrow("detach: `lines` left 5 bytes");
+    await a.sendall("\nrest");
+    expect((await line).value).toBe("begun");
+    expect(String(await b.recv(10))).toBe("rest");
+    const copy = new Socket({ fileno: b.detach() });
+    copy.close();
+    a.close();
+  });
+
+  test("one that its time ends with leaves the rest to who waits behind it", async () => {
+    const [a, b] = await tcp();
+    const sender = new root.Socket({ fileno: root.dup(a.fileno()) });
+    for (let tries = 0; tries < 5; tries++) {
+      b.settimeout(0.02);
+      const line = b.lines().next();
+      b.settimeout(null);
+      const rest = b.recv(100);
+      await Bun.sleep(5);
+      for (const end = performance.now() + 40; performance.now() < end;);
+      sender.sendall("line\nrest\n"); // there when the loop, which was busy, sees that the time is up
+      expect([(await line).value, String(await rest)]).toEqual(["line", "rest\n"]);
+    }
+    for (const sock of [sender, a, b]) sock.close();
+  });
+
+  test("the limit is for the text: an end of two bytes is none of it", async () => {
+    const [a, b] = await tcp();
+    for (const parts of [["abcd\r\n"], ["abcd\r", "\n"], ["abcd", "\r\n"], ["abcd", "\r", "\n"], ["abcd\n"]]) {
+      const line = b.lines({ limit: 4 }).next();
+      for (const part of parts) {
+        await a.sendall(part);
+        await Bun.sleep(5);
+      }
+      expect((await line).value).toBe("abcd");
+    }
+    for (const text of ["abcde\n", "abcde\r\n", "abcd\r\r\n", "abcd\rx"]) {
+      await a.sendall(text);
+      await expect(b.lines({ limit: 4 }).next()).rejects.toThrow("longer than the limit of 4 bytes");
+      expect(String(await b.recv(100))).toBe(text);
+    }
+    a.close();
+    b.close();
+  });
+
   test("of all kinds", async () => {
     const [a, b] = await tcp();
     await a.sendall("one\ntwo\r\n\n\u00e9\u4e2d\nlast");

@@ -66,6 +66,21 @@ limited("not even one for the poller, when the turn is over", async () => {
   expect(outcome).toEqual([1000, ...Array.from({ length: 100 }, () => "poll EMFILE"), "late"]);
 });
 
+limited("not even one for the poller, with many calls at once, and for a name", async () => {
+  const outcome = await poor(`
+    const [a, b] = net.socketpair();
+    const named = new net.Socket(net.AF_INET);
+    named.settimeout(0.1);
+    fill();
+    const all = await Promise.all(Array.from({ length: 200 }, () => code(a.send("x"))));
+    const seen = [all.join(""), await code(named.connect(["localhost", 9]))];
+    for (let i = 0; i < 100; i++) await b.recv(1);
+    await Bun.sleep(200); // nothing is left that would run out of time, or keep the process
+    empty();
+    console.log(JSON.stringify(seen));`);
+  expect(outcome).toEqual(["1".repeat(200), "poll EMFILE"]);
+});
+
 limited("a connection that could not be accepted is accepted later", async () => {
   const outcome = await poor(`
     const server = net.createServer(["127.0.0.1", 0]);

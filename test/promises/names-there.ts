@@ -86,6 +86,8 @@ async function silent(): Promise<Record<string, [outcome: string, ms: number]>> 
   await call("sendmsg, closed", (sock) => (soon(sock), sock.sendmsg(["x"], [], 0, to)));
   await call("connect, late", (sock) => (sock.settimeout(0.1), sock.connect(to)));
   await call("sendto, late", (sock) => (sock.settimeout(0.1), sock.sendto("x", to)));
+  // Numbers and dots, and no number: asked for as other names are.
+  await call("connect, no number", (sock) => (sock.settimeout(0.1), sock.connect(["1.2.3.4.", 9])));
   await call("connect, aborted", (sock) => sock.connect(to, { signal: AbortSignal.timeout(50) }));
   await call("connect, detached", async (sock) => {
     const connecting = sock.connect(to);

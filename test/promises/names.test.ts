@@ -47,6 +47,7 @@ needs(missing, missing === "")(
       "sendmsg, closed": "ECANCELED",
       "connect, late": "ETIMEDOUT",
       "sendto, late": "ETIMEDOUT",
+      "connect, no number": "ETIMEDOUT",
       "connect, aborted": "TimeoutError",
       "connect, detached": "ECANCELED",
       "connect, unanswered": expect.stringMatching(/^EAI_/) as unknown as string,

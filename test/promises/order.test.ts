@@ -1,7 +1,8 @@
 /** Who waits is served in order, nothing is lost or taken twice, and what ends a wait leaves the socket usable. */
 import { describe, expect, test } from "bun:test";
 import * as root from "../../src/index.ts";
-import { AF_INET, createServer, SOCK_DGRAM, Socket, socketpair } from "../../src/promises.ts";
+import { shim } from "../../src/native.ts";
+import { AF_INET, createServer, MSG_DONTWAIT, SOCK_DGRAM, Socket, socketpair } from "../../src/promises.ts";
 import {
   descriptors,
   hasLinuxOptions,
@@ -45,6 +46,43 @@ describe("several wait on one socket", () => {
     await sent;
     expect(received.equals(Buffer.concat(parts))).toBe(true);
     a.close();
+    b.close();
+  });
+
+  test("what must not wait does not wait behind another either", async () => {
+    const [a, b] = await ends();
+    await freshTurn();
+    // The first goes on in the next turn; it fills the buffers then.
+    const all = rejected(a.sendall(new Uint8Array(64 << 20)));
+    a.settimeout(0);
+    const now = rejected(a.send("x"));
+    if (MSG_DONTWAIT !== undefined) expect(await rejected(a.send("x", MSG_DONTWAIT))).toBe("EAGAIN");
+    expect(await now).toBe("EAGAIN");
+    a.close();
+    b.close();
+    expect(await all).toBe("ECANCELED");
+  });
+
+  test("a receive that a buffer of TCP's was seen empty for is not tried in vain", async () => {
+    const [a, b] = await tcp();
+    const { bs_recv: receive } = shim;
+    let calls = 0;
+    const counted = (...args: Parameters<typeof receive>) => (calls++, receive(...args));
+    Object.assign(shim, { bs_recv: counted });
+    try {
+      const echo = (async () => {
+        for await (const chunk of b) await b.sendall(chunk);
+      })();
+      for (let i = 0; i < 100; i++) {
+        await a.send("x");
+        await a.recv(100);
+      }
+      if (isLinux) expect(calls).toBeLessThan(300); // of 200 receives; each in vain first would be 400
+      a.close();
+      await echo;
+    } finally {
+      Object.assign(shim, { bs_recv: receive });
+    }
     b.close();
   });
 
