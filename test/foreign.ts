@@ -233,35 +233,59 @@ export function described(path: string): string {
 /**
  * Runs `bun test` in the project's folder; the arguments of this program select files. Gives its exit status.
  *
- * @param shards - In how many processes at once. The first one is seen as it runs, the others when they have ended.
+ * @param shards - In how many processes at once. What several say is shown when they have ended.
+ * @param mayRepeat - Whether what failed by then is to be run once more, because it was not the tests' fault.
  */
 export async function runTests(
   program: string,
   timeout: number,
   env: Record<string, string> = {},
   shards = 1,
+  mayRepeat: () => boolean = () => false,
 ): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "bs-shards-"));
-  const run = async (shard: number): Promise<number> => {
-    const part = shards > 1 ? [`--shard=${shard}/${shards}`] : [];
-    const command = [program, "test", "--timeout", String(timeout), ...part, ...process.argv.slice(2)];
-    const output = shard === 1 ? "inherit" : openSync(join(folder, String(shard)), "w");
-    return await Bun.spawn(command, {
+  const run = (files: readonly string[], output: number | "inherit"): Promise<number> =>
+    Bun.spawn([program, "test", "--timeout", String(timeout), ...files], {
       cwd: project,
       env: { ...process.env, ...env },
       stdio: ["inherit", output, output],
     }).exited;
-  };
-  const all = Array.from({ length: shards }, (_, i) => run(i + 1));
+  const selected = process.argv.slice(2);
+  if (shards === 1) return await run(selected, "inherit");
+  const path = (shard: number): string => join(folder, String(shard));
+  const all = Array.from({ length: shards }, (_, i) => {
+    return run([`--shard=${i + 1}/${shards}`, ...selected], openSync(path(i + 1), "w"));
+  });
   let status = 0;
   for (const [i, running] of all.entries()) {
     const ended = await running;
-    status ||= ended;
-    if (i > 0) process.stdout.write(readFileSync(join(folder, String(i + 1))));
-    if (ended !== 0) console.log(`the process ${i + 1} of ${shards} ended with ${ended}`);
+    const said = readFileSync(path(i + 1), "latin1");
+    const failed = ended !== 0 && mayRepeat() ? filesThatFailed(said) : [];
+    if (failed.length === 0) {
+      process.stdout.write(said, "latin1");
+      if (ended !== 0) console.log(`the process ${i + 1} of ${shards} ended with ${ended}`);
+      status ||= ended;
+      continue;
+    }
+    // Failures are counted by these lines.
+    process.stdout.write(said.replace(/^\(fail\)/gm, "(failed)").replace(/^( *\d+) fail$/gm, "$1 failed"), "latin1");
+    console.log(`once more: ${failed.join(" ")}`);
+    status ||= await run(failed, "inherit");
   }
   rmSync(folder, { recursive: true });
   return status;
+}
+
+/** The files of which `bun test` says that a test failed. */
+function filesThatFailed(said: string): string[] {
+  const files = new Set<string>();
+  let file = "";
+  for (const line of said.split("\n")) {
+    if (/^\d+ tests? failed:$/.test(line)) break; // the same once more
+    file = /^(test\/\S+\.ts):$/.exec(line)?.[1] ?? file;
+    if (line.startsWith("(fail)") && file !== "") files.add(file);
+  }
+  return [...files];
 }
 
 /** Runs a runner: its exit status is this process's, and what is lacking is said in a line. */

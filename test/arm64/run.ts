@@ -5,7 +5,7 @@
  * Bun comes from npm; the emulator and the C library for arm64 come from Debian. The machine's kernel stays as it is, and so
  * runs no program for arm64 by itself: Bun is started by a shell script, and launch.ts makes `process.execPath` name it.
  */
-import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import {
@@ -50,6 +50,52 @@ async function makeBun(folder: string, final: string): Promise<void> {
   await patchelf("--page-size", "4096", "--add-needed", join(final, library), bun);
 }
 
+/** How long a process may take from its making to the program that it is for, in seconds. */
+const FORK_LIMIT = 30;
+
+/**
+ * Ends the children of the emulator that never become another program. It forks where the program asks for a process that
+ * shares its memory, and a lock that another thread held in that moment is never given back in the child. How many.
+ */
+function endStuckForks(qemu: string): () => number {
+  let seen = new Map<number, number>();
+  let ended = 0;
+  const commandOf = (pid: number | string): string => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "latin1");
+    } catch {
+      return ""; // it has ended
+    }
+  };
+  const look = (): void => {
+    const before = seen;
+    seen = new Map();
+    for (const name of readdirSync("/proc")) {
+      const pid = Number(name);
+      if (!Number.isInteger(pid)) continue;
+      const command = commandOf(pid);
+      if (!command.startsWith(`${qemu}\0`)) continue;
+      let parent = "0";
+      try {
+        parent = /\) . (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "latin1"))![1]!;
+      } catch {
+        continue;
+      }
+      if (commandOf(parent) !== command) continue;
+      const since = before.get(pid) ?? performance.now();
+      if (performance.now() - since < FORK_LIMIT * 1000) {
+        seen.set(pid, since);
+        continue;
+      }
+      console.log(`the emulator has not got process ${pid} beyond its fork in ${FORK_LIMIT} s: it is ended`);
+      process.kill(pid, "SIGKILL");
+      ended++;
+    }
+  };
+  setInterval(look, 5000).unref();
+  return () => ended;
+}
+
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 await main(async () => {
@@ -80,5 +126,7 @@ exec ${[qemu, "-L", root, join(folder, "bun")].map(quoted).join(" ")} "$@"
   console.log(`the C library: ${files.find((file) => file.includes("/libc.so"))}`);
   console.log(`everything may take ${SLOWNESS} times as long (BS_TEST_SLOWNESS)`);
   const shards = process.argv.length > 2 ? 1 : Math.min(2, availableParallelism());
-  return await runTests(launcher, 30_000 * SLOWNESS, { BS_TEST_SLOWNESS: String(SLOWNESS) }, shards);
+  const stuckForks = endStuckForks(qemu);
+  const env = { BS_TEST_SLOWNESS: String(SLOWNESS) };
+  return await runTests(launcher, 30_000 * SLOWNESS, env, shards, () => stuckForks() > 0);
 });

@@ -463,7 +463,10 @@ needs("AF_TIPC with root, ip, tipc and unshare", hasTipc && isRoot && tools)(
           conn.connect([net.TIPC_ADDR_NAME, type, 3 + i, 0]);
           conn.send("one ");
           conn.send("two");
-          return { answer: String(conn.recv(100)), self: conn.getsockname() };
+          const answer = String(conn.recv(100));
+          const self = conn.getsockname();
+          conn.shutdown(net.SHUT_RDWR);
+          return { answer, self };
         });
         console.log(JSON.stringify({ exchanged, hidden, connections, came, went: events(4) }));
       },
