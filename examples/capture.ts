@@ -11,19 +11,40 @@
  *   bun examples/capture.ts eth0 - | tshark -r -
  */
 import { AF_PACKET, OSError, SOCK_RAW, Socket } from "berkeley-sockets";
-import { ARPHRD_ETHER, ARPHRD_LOOPBACK } from "berkeley-sockets/constants";
+import {
+  ARPHRD_ETHER,
+  ARPHRD_IEEE80211,
+  ARPHRD_IEEE80211_RADIOTAP,
+  ARPHRD_LOOPBACK,
+  ARPHRD_NONE,
+  ARPHRD_RAWIP,
+  ARPHRD_SIT,
+  ARPHRD_TUNNEL,
+  ARPHRD_TUNNEL6,
+} from "berkeley-sockets/constants";
 import { parseFilter } from "berkeley-sockets/messages";
 import { PacketRing, type PacketStatistics, PcapngWriter } from "berkeley-sockets/packets";
 
 // Of https://www.tcpdump.org/linktypes.html.
 const LINKTYPE_ETHERNET = 1;
 const LINKTYPE_RAW = 101; // IP without anything before it, as of tunnels
+const linkTypes = new Map([
+  [ARPHRD_ETHER, LINKTYPE_ETHERNET],
+  [ARPHRD_LOOPBACK, LINKTYPE_ETHERNET],
+  ...[ARPHRD_NONE, ARPHRD_RAWIP, ARPHRD_SIT, ARPHRD_TUNNEL, ARPHRD_TUNNEL6].map(
+    (kind) => [kind, LINKTYPE_RAW] as const,
+  ),
+  [ARPHRD_IEEE80211, 105],
+  [ARPHRD_IEEE80211_RADIOTAP, 127],
+]);
 
 function linkTypeOf(name: string): number {
   using sock = new Socket(AF_PACKET, SOCK_RAW, 0);
   sock.bind([name, 0]);
   const [, , , kind] = sock.getsockname();
-  return kind === ARPHRD_ETHER || kind === ARPHRD_LOOPBACK ? LINKTYPE_ETHERNET : LINKTYPE_RAW;
+  const type = linkTypes.get(kind);
+  if (type === undefined) throw new RangeError(`${name} is a device of kind ${kind}, whose frames have no name here`);
+  return type;
 }
 
 const [name = "", path = "", program, ...more] = process.argv.slice(2);

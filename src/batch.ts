@@ -14,9 +14,6 @@ export const SEND: unique symbol = Symbol("send");
 export const BLOCKED: unique symbol = Symbol("blocked");
 /** Whether messages are left because a piece of the work was asked for, and is done. */
 export const LEFT: unique symbol = Symbol("left");
-/** The most messages, and the most bytes, of a piece: so much is copied in a tenth of a millisecond. */
-export const PIECE_MESSAGES = 256;
-export const PIECE_BYTES: number = 1 << 19;
 /** The root's socket that a socket by promises is made of. */
 export const CORE: unique symbol = Symbol("core");
 

@@ -14,7 +14,7 @@ import {
   wrongType,
   wrongValue,
 } from "../args.ts";
-import { type Batch, BLOCKED, HOLD, LEFT, PIECE_BYTES, PIECE_MESSAGES, RECEIVE, RELEASE, SEND } from "../batch.ts";
+import { type Batch, BLOCKED, HOLD, LEFT, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   AddressFamily,
   AF_UNIX,
@@ -43,6 +43,7 @@ import { type AddressArgument, decodeName, type FamilyName, familyOf, type Sende
 import { type AncillaryData, readControl, type ReceivedAncillaryData } from "../message.ts";
 import type { Timespec } from "../messages/ancillary.ts";
 import { IO_NAME_WORD, ioWords, NAME_MAX, shim, TIMED_OUT } from "../native.ts";
+import { PIECE_BYTES, PIECE_MESSAGES } from "../promises/waits.ts";
 import { type AnySocket, rootSocket, type Socket } from "../socket.ts";
 import { within } from "./common.ts";
 import { begin, dataAt, lengthAt, levelAt, spaceOf, typeAt } from "./control.ts";

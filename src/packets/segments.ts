@@ -2,7 +2,7 @@
  * UDP segmentation: much data as datagrams of one size, cut by the kernel. See udp(7), UDP_SEGMENT.
  */
 import { type BytesLike, bytes, bytesOf, integer, options as optionsOf, present, wrongValue } from "../args.ts";
-import { type Batch, BLOCKED, HOLD, LEFT, PIECE_BYTES, RECEIVE, RELEASE, SEND } from "../batch.ts";
+import { type Batch, BLOCKED, HOLD, LEFT, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -24,6 +24,7 @@ import { type AddressArgument, type FamilyName, familyOf } from "../families/ind
 import { shim, TIMED_OUT } from "../native.ts";
 import type { WaitOptions } from "../promises/names.ts";
 import type { Socket as PromisesSocket } from "../promises/socket.ts";
+import { PIECE_BYTES } from "../promises/waits.ts";
 import { rootSocket, Socket } from "../socket.ts";
 import { errorOf, makeTable, putSegmentSize, SEGMENT_SPACE, setMessage, setName, setRange, setSize } from "./table.ts";
 
@@ -172,7 +173,7 @@ export class Segments implements Batch {
  *   number.
  * @param options - `signal`, of a socket by promises.
  * @returns How many bytes were sent: all of them, or whole datagrams up to where an error, the timeout or the signal ended it.
- *   Only that count tells of it then: who sends the rest is told what is wrong.
+ *   Only that count tells of it then; who sends the rest is told what is still wrong.
  * @throws OSError, where nothing was sent: EMSGSIZE, ECONNREFUSED of an earlier datagram; BlockingIOError, TimeoutError; by promises the signal's
  *   reason, too.
  *

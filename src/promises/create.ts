@@ -26,7 +26,7 @@ export interface ConnectionOptions extends core.ConnectionOptions, WaitOptions {
  *
  * @param address - `[host, port]`.
  * @param options - `timeout`: seconds for each attempt, and for the socket afterwards. `sourceAddress`: the address to
- *   connect from. `allErrors`: throw an AggregateError of every attempt's error, not the last one's. `signal`.
+ *   connect from (a name is resolved here, and blocks: give a number). `allErrors`: throw an AggregateError of every attempt's error, not the last one's. `signal`.
  * @throws OSError of the last address that failed; gaierror where the host has none.
  * @see https://www.rfc-editor.org/rfc/rfc8305
  *

@@ -3,7 +3,7 @@
  */
 import type { AfalgOptions } from "../afalg.ts";
 import { bits, bytes, bytesOf, byteLengthOf, flag, INT_MAX, integer, type BytesLike, seconds } from "../args.ts";
-import { type Batch, BLOCKED, CORE, hold, LEFT, PIECE_BYTES, RECEIVE, RELEASE, SEND } from "../batch.ts";
+import { type Batch, BLOCKED, CORE, hold, LEFT, RECEIVE, RELEASE, SEND } from "../batch.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -59,7 +59,7 @@ import {
 import { END, iterate, type Step, type Taking } from "./iteration.ts";
 import { follow, type WaitOptions } from "./names.ts";
 import { Unread } from "./unread.ts";
-import { AGAIN, type Attempt, moved, spent, Waits, type Wanted } from "./waits.ts";
+import { AGAIN, type Attempt, moved, PIECE_BYTES, spent, Waits, type Wanted } from "./waits.ts";
 
 /** A socket whose iteration gives connections: {@link createServer} returns one. */
 export type ServerSocket<Name extends FamilyName = FamilyName> = Socket<Name, Connected<Name>>;
@@ -196,7 +196,7 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
 
   /**
    * Connects to an address; see connect(2). A name is resolved without blocking. Given up, the attempt goes on in the
-   * system: another `connect` waits for its end. Of one-to-many sockets of SCTP the system does not tell that nobody answers:
+   * system: another `connect` waits for its end and tells of that (EISCONN where that was to another address). Of one-to-many sockets of SCTP the system does not tell that nobody answers:
    * give them a timeout.
    *
    * @throws OSError: ECONNREFUSED, ENETUNREACH, ETIMEDOUT …; BlockingIOError (EINPROGRESS) with a timeout of 0;
@@ -937,7 +937,8 @@ export class Socket<out Name extends FamilyName = FamilyName, out Item = Buffer>
   }
 
   /**
-   * Ends one direction of a connection or both; see shutdown(2).
+   * Ends one direction of a connection or both; see shutdown(2). Linux does not tell of SHUT_RD on a socket of datagrams: what
+   * waits to receive there waits on.
    *
    * @param how - `SHUT_RD`, `SHUT_WR`, `SHUT_RDWR`.
    */
