@@ -259,16 +259,16 @@ export async function runTests(
   let status = 0;
   for (const [i, running] of all.entries()) {
     const ended = await running;
-    const said = readFileSync(path(i + 1), "latin1");
+    const said = readFileSync(path(i + 1), "utf8");
     const failed = ended !== 0 && mayRepeat() ? filesThatFailed(said) : [];
     if (failed.length === 0) {
-      process.stdout.write(said, "latin1");
+      await Bun.write(Bun.stdout, said);
       if (ended !== 0) console.log(`the process ${i + 1} of ${shards} ended with ${ended}`);
       status ||= ended;
       continue;
     }
     // Failures are counted by these lines.
-    process.stdout.write(said.replace(/^\(fail\)/gm, "(failed)").replace(/^( *\d+) fail$/gm, "$1 failed"), "latin1");
+    await Bun.write(Bun.stdout, said.replace(/^\(fail\)/gm, "(failed)").replace(/^( *\d+) fail$/gm, "$1 failed"));
     console.log(`once more: ${failed.join(" ")}`);
     status ||= await run(failed, "inherit");
   }

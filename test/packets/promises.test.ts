@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { AF_INET, MSG_DONTWAIT, SOCK_DGRAM, Socket, socketpair } from "../../src/promises.ts";
 import { MessageBatch } from "../../src/packets.ts";
 import { hasLinuxOptions, hasUnixDatagrams, needs } from "../help.ts";
-import { rejected, rejection, turn } from "../promises/help.ts";
+import { countTurns, rejected, rejection, turn } from "../promises/help.ts";
 import { detach } from "../faults/values.ts";
 
 const unix = needs("AF_UNIX datagram socket", hasUnixDatagrams);
@@ -222,17 +222,10 @@ test("batches leave the event loop its turns, as often as calls for one message 
   using b = udp();
   const batch = new MessageBatch(a, { capacity: 512, size: 64 });
   while (batch.length < batch.capacity) batch.push("x", b.getsockname());
-  let turns = 0;
-  let isOver = false;
-  const next = (): void => {
-    turns++;
-    if (!isOver) setImmediate(next);
-  };
-  next();
+  const turns = countTurns();
   for (let i = 0; i < 200; i++) await a.sendBatch(batch); // what b has no room for is dropped
-  isOver = true;
   // 64 batches in a turn, all of them at once, would be 4.
-  expect(turns).toBeGreaterThan(15);
+  expect(turns()).toBeGreaterThan(15);
 });
 
 test("a large batch is sent in pieces, each in a turn: all of it, once", async () => {
@@ -240,11 +233,9 @@ test("a large batch is sent in pieces, each in a turn: all of it, once", async (
   using b = udp();
   const batch = new MessageBatch(a, { capacity: 2000, size: 8 });
   for (let i = 0; i < 2000; i++) batch.push(String(i), b.getsockname());
-  let turns = 0;
-  const counting = setInterval(() => turns++, 0);
+  const turns = countTurns();
   expect([await a.sendBatch(batch), batch.sent]).toEqual([2000, 2000]);
-  clearInterval(counting);
-  expect(turns).toBeGreaterThan(1);
+  expect(turns()).toBeGreaterThan(1);
   // What there was no room for is lost; nothing came twice.
   b.settimeout(0);
   let last = -1;

@@ -81,6 +81,19 @@ export async function freshTurn(): Promise<void> {
   b.close();
 }
 
+/** Counts the turns of the event loop, until it is asked how many they were. */
+export function countTurns(): () => number {
+  let turns = 0;
+  let next = setImmediate(function count() {
+    turns++;
+    next = setImmediate(count);
+  });
+  return () => {
+    clearImmediate(next);
+    return turns;
+  };
+}
+
 /** Receives until as much has come. */
 export async function take(sock: Socket, length: number): Promise<Buffer> {
   const parts: Buffer[] = [];
