@@ -24,7 +24,7 @@ import { type AddressArgument, type FamilyName, familyOf } from "../families/ind
 import { shim, TIMED_OUT } from "../native.ts";
 import type { WaitOptions } from "../promises/names.ts";
 import type { Socket as PromisesSocket } from "../promises/socket.ts";
-import { PIECE_BYTES } from "../promises/waits.ts";
+import { PIECE_BYTES, PIECE_MESSAGES } from "../promises/waits.ts";
 import { rootSocket, Socket } from "../socket.ts";
 import { errorOf, makeTable, putSegmentSize, SEGMENT_SPACE, setMessage, setName, setRange, setSize } from "./table.ts";
 
@@ -106,8 +106,9 @@ export class Segments implements Batch {
     this.#isLeft = false;
     const due = timeout > 0 ? performance.now() + timeout * 1000 : 0;
     let left = timeout;
+    const most = isPiece ? PIECE_MESSAGES : MESSAGES;
     while (this.#sent < this.#length) {
-      const n = this.#sendSome(fd, flags, left);
+      const n = this.#sendSome(fd, flags, left, most);
       const failure = n < 0 ? n : errorOf(table);
       if (failure === 0) {
         // Less than was to be sent, and no error: there was no time or no room for more.
@@ -137,11 +138,11 @@ export class Segments implements Batch {
   #messages = 0;
 
   /** One call: how many messages were sent, or what went wrong. */
-  #sendSome(fd: number, flags: number, timeout: number): number {
+  #sendSome(fd: number, flags: number, timeout: number, most: number): number {
     present(this.#data, "data");
     const rest = this.#sent === 0 ? this.#data : this.#data.subarray(this.#sent);
     const stride = this.#stride;
-    const count = Math.min(Math.ceil(rest.length / stride), MESSAGES, Math.ceil(PIECE_BYTES / stride));
+    const count = Math.min(Math.ceil(rest.length / stride), most, Math.ceil(PIECE_BYTES / stride));
     setSize(table, stride);
     outName.set(this.#name);
     for (let i = 0; i < count; i++) {
