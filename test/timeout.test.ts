@@ -16,7 +16,19 @@ import {
   SOL_SOCKET,
   TimeoutError,
 } from "../src/index.ts";
-import { blockingTest, codeOf, elapsed, expectTimeout, fill, needs, peer, test, thrown } from "./faces.ts";
+import {
+  blockingTest,
+  codeOf,
+  elapsed,
+  expectTimeout,
+  type Face,
+  fill,
+  needs,
+  peer,
+  type Socket,
+  test,
+  thrown,
+} from "./faces.ts";
 import { bounded, fillReceiver, Folder, hasUnixDatagrams, isLinux, isWindows, slowness, timeval } from "./help.ts";
 
 afterEach(() => setdefaulttimeout(null));
@@ -293,15 +305,24 @@ test("sendall's time is for the whole call: a reader that takes bits does not ex
   await expectTimeout(0.3, () => a.sendall(Buffer.alloc(20_000_000)));
 });
 
+/** A socket of datagrams, and one that is bound to a path and has no room for more. */
+function toFullReceiver(
+  net: Face,
+  own: InstanceType<Face["Sockets"]>,
+  path: string,
+): [sender: Socket<"AF_UNIX">, receiver: Socket<"AF_UNIX">] {
+  const receiver = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
+  receiver.bind(path);
+  fillReceiver(path);
+  return [own.add(new net.Socket(AF_UNIX, SOCK_DGRAM)), receiver];
+}
+
 needs("AF_UNIX datagram socket", hasUnixDatagrams)(
   "sendto a full Unix receiver waits without taking the processor",
   async (net) => {
     using own = new net.Sockets();
     using folder = new Folder();
-    const receiver = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
-    receiver.bind(folder.file("full"));
-    const sender = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
-    fillReceiver(folder.file("full"));
+    const [sender, receiver] = toFullReceiver(net, own, folder.file("full"));
     sender.settimeout(0.3);
     const before = process.cpuUsage();
     const began = performance.now();
@@ -319,11 +340,8 @@ needs("AF_UNIX datagram socket", hasUnixDatagrams)(
   async (net) => {
     using own = new net.Sockets();
     using folder = new Folder();
-    const receiver = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
-    receiver.bind(folder.file("full"));
-    const sender = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
+    const [sender, receiver] = toFullReceiver(net, own, folder.file("full"));
     await sender.connect(folder.file("full"));
-    fillReceiver(folder.file("full"));
     sender.settimeout(0.1);
     expect(await codeOf(() => sender.send(""))).toBe("ETIMEDOUT");
     expect(await codeOf(() => sender.sendall(""))).toBe("ETIMEDOUT");
@@ -341,10 +359,7 @@ needs("AF_UNIX datagram socket", hasUnixDatagrams)(
   async (net) => {
     using own = new net.Sockets();
     using folder = new Folder();
-    const receiver = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
-    receiver.bind(folder.file("slow"));
-    const sender = own.add(new net.Socket(AF_UNIX, SOCK_DGRAM));
-    fillReceiver(folder.file("slow"));
+    const [sender, receiver] = toFullReceiver(net, own, folder.file("slow"));
     using _ = peer(
       async (net) => {
         await Bun.sleep(400);

@@ -304,7 +304,7 @@ export class MessageBatch<out Name extends FamilyName = FamilyName> implements B
 
   /**
    * The control messages that came with a message, as `recvmsg` gives them: `decodeAncillary` of `berkeley-sockets/messages`
-   * reads them. Once the message was sent on, it has none.
+   * reads them. Once the message was sent on, it has none but how long the datagrams are that it goes as.
    *
    * Descriptors among them are the caller's from then on. Those that nobody asks for are closed when the batch is used
    * again.

@@ -8,8 +8,8 @@ import { OSError } from "../errors.ts";
 import type { AddressArgument, FamilyConstant, FamilyName, SenderOf } from "../families/index.ts";
 import type { InetAddress } from "../families/inet.ts";
 import type { AddressInfoEntry } from "../names.ts";
-import { getaddrinfo, type WaitOptions } from "./names.ts";
 import { takeSignal } from "./arguments.ts";
+import { getaddrinfo, type WaitOptions } from "./names.ts";
 import { coreOf, type ServerSocket, Socket, wrap } from "./socket.ts";
 import { keeping, signalOf } from "./waits.ts";
 
@@ -26,7 +26,8 @@ export interface ConnectionOptions extends core.ConnectionOptions, WaitOptions {
  *
  * @param address - `[host, port]`.
  * @param options - `timeout`: seconds for each attempt, and for the socket afterwards. `sourceAddress`: the address to
- *   connect from (a name is resolved here, and blocks: give a number). `allErrors`: throw an AggregateError of every attempt's error, not the last one's. `signal`.
+ *   connect from (a name is resolved here, and blocks: give a number). `allErrors`: throw an AggregateError of every attempt's
+ *   error, not the last one's. `signal`.
  * @throws OSError of the last address that failed; gaierror where the host has none.
  * @see https://www.rfc-editor.org/rfc/rfc8305
  *

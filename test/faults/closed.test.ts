@@ -16,7 +16,6 @@ import {
   passesDescriptors,
   Sockets,
 } from "../help.ts";
-import {} from "./values.ts";
 
 let folder: Folder;
 beforeAll(() => {

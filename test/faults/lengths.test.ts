@@ -15,7 +15,6 @@ import {
   Sockets,
   tellsWhatWasCut,
 } from "../help.ts";
-import {} from "./values.ts";
 
 const INT_MAX = 2 ** 31 - 1;
 const passing = needs("SCM_RIGHTS", passesDescriptors);

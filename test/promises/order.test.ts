@@ -1,7 +1,9 @@
 /** Who waits is served in order, nothing is lost or taken twice, and what ends a wait leaves the socket usable. */
 import { describe, expect, test } from "bun:test";
 import * as root from "../../src/index.ts";
-import { shim } from "../../src/native.ts";
+import type { FamilyName } from "../../src/families/index.ts";
+import { shim, WRITABLE } from "../../src/native.ts";
+import { AGAIN, moved, Waits } from "../../src/promises/waits.ts";
 import { AF_INET, createServer, MSG_DONTWAIT, SOCK_DGRAM, Socket, socketpair } from "../../src/promises.ts";
 import {
   descriptors,
@@ -83,6 +85,29 @@ describe("several wait on one socket", () => {
     } finally {
       Object.assign(shim, { bs_recv: receive });
     }
+    b.close();
+  });
+
+  test("one that takes whole turns does not keep others from theirs", async () => {
+    const [a, b] = socketpair();
+    let taken = 0;
+    let had = 0;
+    const run = (sock: Socket<FamilyName>, attempt: () => number | typeof AGAIN): Promise<number> =>
+      new Waits(sock.fileno()).run(WRITABLE, {
+        attempt,
+        self: 0,
+        args: [],
+        syscall: "",
+        timeout: null,
+        signal: undefined,
+      });
+    const greedy = run(a, () => {
+      moved(2 ** 24);
+      return ++taken < 100 ? AGAIN : taken;
+    });
+    expect(await run(b, () => (++had < 20 ? AGAIN : taken))).toBeLessThan(60);
+    expect(await greedy).toBe(100);
+    a.close();
     b.close();
   });
 
