@@ -28,7 +28,7 @@ export function list(value: unknown, name: string, of: string): unknown[] {
 const HEAD = 12; // level, type, length
 
 /** The most data that CMSG_LEN and CMSG_SPACE can add to and stay an int. */
-export const CMSG_MAX = INT_MAX - 64;
+const CMSG_MAX = INT_MAX - 64;
 
 /** Control messages as the shim takes them, and the room that they need as the system has them. */
 export interface Packed {
